@@ -1,0 +1,71 @@
+"""What every generator is: four verbs over requests, and the table of the known ones. Writes no code itself."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from fairnad.records import Costs, Draft, Failed, Idea, Limits, MutationTarget, Verdict
+
+__all__ = ["GENERATORS", "Generator", "Parent", "Refinement", "Request"]
+
+GENERATORS = {
+    "rules": "fairnad.generators.rules:RulesGenerator",
+}
+"""Known generators: name -> "module:Class". `my_package.mine:Class` works from a configuration too."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parent:
+    """The source that is edited, and what is known of it."""
+
+    source: str
+    costs: Costs
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One child asked for. `seed` names the random stream of this attempt: equal requests give equal drafts."""
+
+    parent: Parent
+    idea: Idea
+    target: MutationTarget
+    limits: Limits
+    seed: str
+
+
+@dataclass(frozen=True, slots=True)
+class Refinement:
+    """One child asked for in Stage III, where the generator chooses the idea from the record of an earlier step.
+
+    `edit` is the source to edit: the mutated network after a gain, its parent (the grandparent of the child to come)
+    after a loss. `before` and `after` are the two sources of the record, `idea` is the idea between them.
+    `used` are the ids of the ideas that `edit` was already mutated by.
+    """
+
+    edit: Parent
+    before: str
+    after: str
+    idea: Idea
+    has_improved: bool
+    used: frozenset[str]
+    limits: Limits
+    seed: str
+
+
+class Generator(Protocol):
+    """Writes drafts. Every verb returns `Failed` (failure NO_DRAFT) when it has nothing to offer; none raises for that."""
+
+    name: str
+
+    def draft(self, request: Request) -> Draft | Failed:
+        """Return the parent changed by the idea."""
+
+    def refine(self, refinement: Refinement) -> Draft | Failed:
+        """Return `refinement.edit` changed by an idea of the generator's own choice; the draft carries that idea."""
+
+    def repair(self, draft: Draft, verdict: Verdict, request: Request | Refinement) -> Draft | Failed:
+        """Return `draft` with what `verdict` complains of mended."""
+
+    def shrink(self, draft: Draft, verdict: Verdict, request: Request | Refinement) -> Draft | Failed:
+        """Return `draft` brought towards the limits of `request`."""
