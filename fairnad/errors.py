@@ -1,4 +1,6 @@
-"""The errors that FairNAD raises. What a search expects to happen (a refused draft, a failed training) is a value instead.
+"""The errors that FairNAD raises.
+
+What a search expects to happen (a refused draft, a failed training) is a value instead.
 
 FairNADError
 |-- ConfigError       a setting, a file or an argument that cannot be used

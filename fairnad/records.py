@@ -1,4 +1,4 @@
-"""The frozen records that pass from room to room. No behaviour beyond arithmetic on their own fields; no imports from above.
+"""The frozen records that pass from room to room: data, and arithmetic on their own fields.
 
 Accuracies are fractions, times seconds, memory bytes. FLOPs are multiply-accumulates in fvcore's definition.
 """
@@ -242,7 +242,10 @@ class SlotKey:
 
 @dataclass(frozen=True, slots=True)
 class JudgedDraft:
-    """A draft with its verdict; every rewrite is one of its own. `attempt` counts the ideas tried for the slot from 0."""
+    """A draft with its verdict; every rewrite is one of its own.
+
+    `attempt` counts the ideas tried for the slot, from 0.
+    """
 
     draft: Draft
     verdict: Verdict

@@ -1,1 +1,1 @@
-"""Designs as text: the base networks, what their sources say (AST), what their graphs say (pure data). No torch here."""
+"""Designs as data: base networks, what a source says (AST), what a graph says. No torch."""

@@ -54,7 +54,7 @@ class Refinement:
 
 
 class Generator(Protocol):
-    """Writes drafts. Every verb returns `Failed` (failure NO_DRAFT) when it has nothing to offer; none raises for that."""
+    """Writes drafts. A verb that has nothing to offer returns `Failed` with failure NO_DRAFT."""
 
     name: str
 

@@ -1,1 +1,1 @@
-"""Where every child process comes from: the controller asks `launch`, a warm `zygote` forks, `wire` is what they say."""
+"""Where child processes come from: `launch` asks, a warm `zygote` forks, `wire` is what they say."""

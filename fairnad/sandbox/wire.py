@@ -76,7 +76,10 @@ class TrainingData(_Message):
 
 
 class TrainJob(_Message):
-    """Train one source by `recipe` and write the logits of the evaluated images to `logits.bin` (N, classes) float32."""
+    """Train one source by `recipe` and write the logits of the evaluated images.
+
+    They go to `logits.bin`: (N, classes) float32, in the order of the images.
+    """
 
     kind: Literal["train"] = "train"
     source: str
@@ -105,8 +108,10 @@ class Report(_Message):
 
 
 class VerifyReport(Report):
-    """What was seen of a network. `deviation` is the largest dependence of a sample's logits on its batch, on order or on
-    earlier calls, as a fraction of the logits' spread; None when it was not asked for.
+    """What was seen of a network.
+
+    `deviation` is the largest dependence of a sample's logits on its batch, on order or on earlier calls, as a
+    fraction of the logits' spread; None when it was not asked for.
     """
 
     costs: Costs | None = None
