@@ -1,0 +1,1 @@
+"""Where and when children train: this machine, later a cluster or a table of known results."""

@@ -14,6 +14,7 @@ from fairnad.records import Costs, DatasetInfo, Failure, Graph, Recipe
 
 __all__ = [
     "AnyJob",
+    "ForkRequest",
     "Job",
     "MeasureJob",
     "MeasureReport",
@@ -49,7 +50,7 @@ class VerifyJob(_Message):
 
 
 class MeasureJob(_Message):
-    """Count the costs of many sources on the meta device: no arithmetic, no verdict."""
+    """Count the costs of many sources at batch 1: no training step, no verdict."""
 
     kind: Literal["measure"] = "measure"
     sources: tuple[str, ...]
@@ -150,6 +151,18 @@ class PrepareReport(Report):
     """The prepared data set."""
 
     dataset: DatasetInfo | None = None
+
+
+class ForkRequest(_Message):
+    """What the zygote must know to fork the child of the job in `folder`, and what that child may use.
+
+    `timeout_seconds` only sizes the child's limit on processor time: the controller watches the clock.
+    """
+
+    folder: str
+    timeout_seconds: float
+    memory_bytes: int
+    max_output_bytes: int
 
 
 AnyJob = Annotated[VerifyJob | MeasureJob | TrainJob | PrepareJob, Field(discriminator="kind")]

@@ -1,0 +1,1 @@
+"""The method: what is planned, who is chosen, and the loop that ties the rooms together."""

@@ -1,0 +1,1 @@
+"""The judges of what a child process reported, and the feedback loop that has refused drafts mended."""

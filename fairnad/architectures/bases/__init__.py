@@ -1,0 +1,34 @@
+"""The networks that a search starts from: plain PyTorch modules beside this file, read as text, never imported."""
+
+from __future__ import annotations
+
+import difflib
+from pathlib import Path
+
+from fairnad.architectures import knobs
+from fairnad.errors import ConfigError
+
+__all__ = ["BASES", "base_source"]
+
+BASES = {
+    "resnet": "resnet.py",
+}
+"""Known base networks: name -> file."""
+
+
+def base_source(name: str, *, width: int, depth: int) -> str:
+    """Return the source of base `name` with `width` channels in its first stage and `depth` repeats in every stage.
+
+    The ratios of the widths are those of the file; `resnet` is ResNet-32 at width 16 and depth 5.
+
+    Raises:
+        ConfigError: there is no such base.
+    """
+    if name not in BASES:
+        near = difflib.get_close_matches(name, BASES, n=1, cutoff=0.0)[0]
+        raise ConfigError(f"no base network {name!r}; did you mean {near!r}? Known are: {', '.join(sorted(BASES))}")
+    source = Path(__file__).with_name(BASES[name]).read_text(encoding="utf-8")
+    found = knobs.find(source)
+    first = next(knob.value for knob in found if knob.kind is knobs.KnobKind.WIDTH)
+    values = {knob.name: knob.value * width // first if knob.kind is knobs.KnobKind.WIDTH else depth for knob in found}
+    return knobs.apply(source, values)

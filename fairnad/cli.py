@@ -1,0 +1,270 @@
+"""The command line: one short function a command.
+
+Rooms are imported where they are used, so that `--help` answers at once.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from datetime import datetime
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from fairnad import __version__
+from fairnad.errors import ConfigError, FairNADError, HistoryError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from rich.console import RenderableType
+
+    from fairnad.config import Config
+    from fairnad.records import Child
+    from fairnad.search.progress import Observer, Progress
+
+__all__ = ["app", "main"]
+
+SEARCH, LOOK, CARE = "Search", "Look", "Care"
+
+app = typer.Typer(
+    name="fairnad",
+    help="Neural architecture search that mutates source code by design ideas. Runs are kept in ./runs.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+)
+
+RunArgument = Annotated[
+    str, typer.Argument(metavar="RUN", help="A run folder, the name of one in ./runs, or 'latest'.")
+]
+
+
+class LineageFormat(str, Enum):
+    """Formats of `fairnad lineage`."""
+
+    TREE = "tree"
+    DOT = "dot"
+    GRAPHML = "graphml"
+    JSON = "json"
+
+
+class Integrity(str, Enum):
+    """What a network that mixes the images of a batch is told."""
+
+    ENFORCE = "enforce"
+    WARN = "warn"
+    OFF = "off"
+
+
+@app.command(rich_help_panel=SEARCH)
+def search(
+    dataset: Annotated[str | None, typer.Option(help="Data set; its configuration is taken if none is given.")] = None,
+    budget: Annotated[int | None, typer.Option(help="Children to train to the end.")] = None,
+    base: Annotated[str | None, typer.Option(help="Base network: a shipped one by name, or a FILE.py.")] = None,
+    slots: Annotated[int | None, typer.Option(help="Children trained at once.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of the search.")] = None,
+    config: Annotated[str | None, typer.Option(help="Configuration: a shipped one by name, or a FILE.yaml.")] = None,
+    data_root: Annotated[str | None, typer.Option(help="Folder of the data sets.")] = None,
+    set_: Annotated[list[str] | None, typer.Option("--set", metavar="a.b=c", help="Override of one setting.")] = None,
+    run: Annotated[str | None, typer.Option(metavar="NAME", help="Name of the run.")] = None,
+) -> None:
+    """Search for a better network within the limits."""
+    from fairnad.search.run import start_search
+
+    given = {
+        "dataset": dataset,
+        "budget": budget,
+        "base.file" if base is not None and base.endswith(".py") else "base.name": base,
+        "executor.slots": slots,
+        "seed": seed,
+        "data_root": data_root,
+    }
+    overrides = [f"{key}={json.dumps(value)}" for key, value in given.items() if value is not None]
+    settings = _settings(config, dataset, [*overrides, *(set_ or [])])
+    folder = Path("runs") / (run or f"{settings.dataset.replace(':', '-')}-{datetime.now():%Y%m%d-%H%M%S}")
+    _watch(folder, lambda observer: start_search(settings, folder, observer=observer))
+
+
+@app.command(rich_help_panel=SEARCH)
+def resume(run: RunArgument) -> None:
+    """Go on with a search that was stopped."""
+    from fairnad.search.run import resume_search
+
+    folder = _run_folder(run)
+    _watch(folder, lambda observer: resume_search(folder, observer=observer))
+
+
+@app.command(rich_help_panel=LOOK)
+def show(run: RunArgument, rows: Annotated[int, typer.Option(help="Rows of the leaderboard.")] = 10) -> None:
+    """Show the leaderboard, what was rejected, and where the time went."""
+    from rich.console import Console
+
+    from fairnad import terminal
+    from fairnad.history.store import History
+
+    console = Console()
+    with History.open(_run_folder(run)) as history:
+        children = history.children()
+        console.print(terminal.leaderboard(children, rows=rows))
+        console.print(terminal.summary(history))
+
+
+@app.command(rich_help_panel=LOOK)
+def lineage(
+    run: RunArgument,
+    child: Annotated[int | None, typer.Argument(metavar="[ID]", help="Only this child and its ancestors.")] = None,
+    format_: Annotated[LineageFormat, typer.Option("--format", help="How to write it.")] = LineageFormat.TREE,
+) -> None:
+    """Show who begot whom, by which idea, with which gain."""
+    from fairnad.history.lineage import lineage as build_lineage
+    from fairnad.history.lineage import render
+    from fairnad.history.store import History
+
+    with History.open(_run_folder(run)) as history:
+        print(render(build_lineage(history.children()), format_.value, focus=child))
+
+
+@app.command(rich_help_panel=LOOK)
+def export(
+    run: RunArgument,
+    out: Annotated[Path, typer.Option(help="A new or empty folder.")],
+    child: Annotated[int | None, typer.Argument(metavar="[ID]", help="The child; the best one without it.")] = None,
+) -> None:
+    """Write a network as a plain model.py with its weights and metrics; works while the search runs."""
+    from fairnad.search.run import export_child
+
+    for path in export_child(_run_folder(run), child, out):
+        print(path)
+
+
+@app.command(rich_help_panel=CARE)
+def verify(
+    files: Annotated[
+        list[Path], typer.Argument(metavar="FILE.py...", help="Sources that define Network(num_classes).")
+    ],
+    dataset: Annotated[str | None, typer.Option(help="Take images, classes and limits of this data set.")] = None,
+    input_: Annotated[str, typer.Option("--input", metavar="CxHxW", help="Shape of one image.")] = "3x32x32",
+    num_classes: Annotated[int, typer.Option(help="Number of classes.")] = 10,
+    parent: Annotated[Path | None, typer.Option(metavar="FILE.py", help="Refuse the same network as this one.")] = None,
+    max_params: Annotated[int | None, typer.Option(help="Limit on trainable scalars.")] = None,
+    max_flops: Annotated[int | None, typer.Option(help="Limit on FLOPs an image.")] = None,
+    integrity: Annotated[
+        Integrity, typer.Option(help="What to do when logits depend on the batch.")
+    ] = Integrity.ENFORCE,
+    no_static: Annotated[bool, typer.Option("--no-static", help="Leave out the check of the text.")] = False,
+    train_steps: Annotated[int, typer.Option(min=0, help="Training steps to run after the check.")] = 0,
+    batch: Annotated[int, typer.Option(min=2, help="Images of such a step.")] = 256,
+    timeout: Annotated[float, typer.Option(min=1, help="Seconds that one check may take.")] = 60.0,
+    json_: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
+) -> None:
+    """Check any source as the search does; exit status 0 if all are accepted, 3 otherwise."""
+    from fairnad import terminal
+    from fairnad.records import Limits
+    from fairnad.verification.files import Rules, check_files
+
+    rules = Rules(
+        dataset=dataset,
+        input_shape=_shape(input_),
+        num_classes=num_classes,
+        limits=Limits(max_params, max_flops),
+        integrity=integrity.value,
+        is_static=not no_static,
+        train_steps=train_steps,
+        batch_size=batch,
+        timeout_seconds=timeout,
+    )
+    is_fine = True
+    for checked in check_files(files, rules, parent=parent):
+        is_fine = is_fine and checked.verdict.is_accepted
+        print(checked.to_json() if json_ else terminal.verdict_line(checked), flush=True)
+    raise typer.Exit(0 if is_fine else 3)
+
+
+@app.callback(invoke_without_command=True)
+def _options(
+    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show the whole trace of an error.")] = False,
+) -> None:
+    if version:
+        print(f"fairnad {__version__}")
+        raise typer.Exit
+
+
+def main() -> None:
+    """Run the command line; an error of this package becomes one line and its exit status."""
+    try:
+        app()
+    except FairNADError as error:
+        if "--debug" in sys.argv:
+            raise
+        print(f"fairnad: {error}", file=sys.stderr)
+        sys.exit(error.exit_status)
+    except KeyboardInterrupt:
+        print("fairnad: stopped", file=sys.stderr)
+        sys.exit(130)
+
+
+def _settings(config: str | None, dataset: str | None, overrides: list[str]) -> Config:
+    """Return the configuration that was asked for: by name, else that of the data set, else the default."""
+    from fairnad.config import load_config, shipped_configs
+
+    if config is None:
+        config = dataset if dataset in shipped_configs() else "default" if dataset else "cluttered-digits"
+    return load_config(config, overrides)
+
+
+def _run_folder(run: str) -> Path:
+    """Return the folder of the run that was named.
+
+    Raises:
+        HistoryError: there is none.
+    """
+    runs = sorted(Path("runs").glob("*/history.db"), key=lambda path: path.stat().st_mtime)
+    if run == "latest":
+        if not runs:
+            raise HistoryError("there is no run in ./runs yet; `fairnad search` makes one")
+        return runs[-1].parent
+    for folder in (Path(run), Path("runs") / run):
+        if (folder / "history.db").is_file():
+            return folder
+    known = ", ".join(path.parent.name for path in reversed(runs[-5:])) or "none"
+    raise HistoryError(f"{run} is no run folder (no history.db in it); the latest in ./runs: {known}")
+
+
+def _shape(text: str) -> tuple[int, int, int]:
+    parts = text.lower().split("x")
+    if len(parts) != 3 or not all(part.isdigit() and int(part) > 0 for part in parts):
+        raise ConfigError(f"--input {text}: expected CxHxW, such as 3x32x32")
+    return (int(parts[0]), int(parts[1]), int(parts[2]))
+
+
+def _watch(folder: Path, work: Callable[[Observer], Child]) -> None:
+    """Run a search with a live view, or with log lines where the output is no terminal; then say what it found."""
+    from rich.console import Console
+    from rich.live import Live
+
+    from fairnad import terminal
+    from fairnad.logs import log_to
+
+    console = Console()
+    state: list[Progress] = []
+
+    def view() -> RenderableType:
+        return terminal.live_view(folder.name, state[0]) if state else f"{folder.name}: starting"
+
+    with log_to(folder, console=None if console.is_terminal else console):
+        if console.is_terminal:
+            with Live(get_renderable=view, console=console, refresh_per_second=4):
+                best = work(lambda progress: state.__setitem__(slice(None), [progress]))
+        else:
+            best = work(lambda progress: None)
+    console.print(terminal.farewell(folder, best))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,65 @@
+"""What every executor is: it takes trainings, runs them somewhere, and gives back what came of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from fairnad.records import Failed, Trained
+
+__all__ = ["EXECUTORS", "Executor", "Finished", "Started", "Training"]
+
+EXECUTORS = {
+    "local": "fairnad.executors.local:LocalExecutor",
+}
+"""Known executors: name -> "module:Class". `my_package.mine:Class` works from a configuration too."""
+
+
+@dataclass(frozen=True, slots=True)
+class Training:
+    """One child to train. Of several that wait, the one with the longest `predicted_seconds` starts first."""
+
+    child_id: int
+    source: str
+    seed: int
+    predicted_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """A training took a slot at `time` (seconds since the epoch)."""
+
+    training: Training
+    slot: int
+    time: float
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """A training left its slot at `time` (seconds since the epoch)."""
+
+    training: Training
+    slot: int
+    time: float
+    outcome: Trained | Failed
+
+
+class Executor(Protocol):
+    """Where and when children train, never how."""
+
+    num_slots: int
+
+    def submit(self, training: Training) -> None:
+        """Queue a training; returns at once."""
+
+    def messages(self, *, timeout_seconds: float | None) -> tuple[Started | Finished, ...]:
+        """Return what happened since the last call, in order; wait up to `timeout_seconds` for the first.
+
+        With None the wait has no end; with 0 there is none.
+
+        Raises:
+            ExecutorError: the machinery failed; the trainings that were under way are lost.
+        """
+
+    def close(self) -> None:
+        """End what is running and give the slots back."""

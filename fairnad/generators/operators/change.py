@@ -1,0 +1,151 @@
+"""Edits of one source, collected and then made at once: layers replaced or added, classes and imports put in."""
+
+from __future__ import annotations
+
+import ast
+import re
+
+from fairnad.architectures.parts import part_source
+from fairnad.architectures.source import Definition, Edit, Source, splice
+from fairnad.generators.operators.base import Rewrite
+from fairnad.generators.operators.sites import Holder, Site, calls_of
+
+__all__ = ["Change"]
+
+_IMPORTS = {
+    "math": "import math",
+    "torch": "import torch",
+    "nn": "from torch import nn",
+    "F": "import torch.nn.functional as F",
+}
+
+
+class Change:
+    """The edits of `source` so far."""
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+        self._edits: list[Edit] = []
+        self._classes: dict[str, str] = {}
+        self._attributes: set[tuple[str, str]] = set()
+
+    def replace(self, node: ast.expr | ast.stmt, text: str) -> None:
+        """Put `text` in place of `node`."""
+        self._edits.append(Edit(*self._source.span(node), text))
+
+    def wrap(self, node: ast.expr, before: str, after: str) -> None:
+        """Put text around `node`."""
+        start, end = self._source.span(node)
+        self._edits += [Edit(start, start, before), Edit(end, end, after)]
+
+    def add_argument(self, call: ast.Call, text: str) -> None:
+        """Add `text` as the last argument of `call`, which has some already."""
+        end = max(self._source.span(node)[1] for node in [*call.args, *(word.value for word in call.keywords)])
+        self._edits.append(Edit(end, end, f", {text}"))
+
+    def part(self, name: str) -> str:
+        """Have the ready-made class `name` in the result; return the name that it goes by there."""
+        text = part_source(name)
+        for number in range(1, 100):
+            chosen = name if number == 1 else f"{name}{number}"
+            own = text.replace(f"class {name}(", f"class {chosen}(", 1)
+            existing = self._source.definitions.get(chosen)
+            if existing is not None and self._source.code(existing) == own:
+                return chosen
+            if chosen not in self._top_names():
+                self._classes[chosen] = own
+                return chosen
+        raise AssertionError(f"a hundred versions of {name}")
+
+    def put_behind(self, site: Site, attribute: str, layer: str) -> None:
+        """Let `layer` process what the layer at `site` returns."""
+        if site.holder is Holder.ATTRIBUTE and self._can_add_line(site):
+            name = self._add_line(site, attribute, layer)
+            for call in self._calls(site):
+                self.wrap(call, f"self.{name}(", ")")
+        elif site.holder is Holder.ELEMENT:
+            end = self._source.span(site.call)[1]
+            self._edits.append(Edit(end, end, f",{self._gap(site)}{layer}"))
+        else:
+            self.wrap(site.call, "nn.Sequential(", f", {layer})")
+
+    def put_before(self, site: Site, attribute: str, layer: str) -> None:
+        """Let `layer` process what the layer at `site` reads."""
+        if site.holder is Holder.ATTRIBUTE and self._can_add_line(site):
+            name = self._add_line(site, attribute, layer)
+            for call in self._calls(site):
+                self.wrap(call.args[0], f"self.{name}(", ")")
+        elif site.holder is Holder.ELEMENT:
+            start = self._source.span(site.call)[0]
+            self._edits.append(Edit(start, start, f"{layer},{self._gap(site)}"))
+        else:
+            self.wrap(site.call, f"nn.Sequential({layer}, ", ")")
+
+    def finish(self, note: str) -> Rewrite:
+        """Return the changed source."""
+        written = "\n".join([*(edit.text for edit in self._edits), *self._classes.values()])
+        edits = [*self._edits, *self._missing_imports(written)]
+        if self._classes:
+            start = self._first_definition()
+            edits += [Edit(start, start, f"{text}\n\n\n") for text in self._classes.values()]
+        return Rewrite(splice(self._source.text, edits), note)
+
+    def _calls(self, site: Site) -> list[ast.Call]:
+        return calls_of(self._source.definitions[site.owner], site.attribute or "")
+
+    def _can_add_line(self, site: Site) -> bool:
+        """Return whether the statement of `site` ends its line, a comment aside."""
+        end = self._source.span(self._source.statement(site.call))[1]
+        rest = self._source.text[end : self._source.line_end(end)].strip()
+        return not rest or rest.startswith("#")
+
+    def _add_line(self, site: Site, attribute: str, layer: str) -> str:
+        statement = self._source.statement(site.call)
+        name = self._free_attribute(site.owner, attribute)
+        end = self._source.line_end(self._source.span(statement)[1])
+        self._edits.append(Edit(end, end, f"\n{' ' * statement.col_offset}self.{name} = {layer}"))
+        return name
+
+    def _free_attribute(self, owner: str, wanted: str) -> str:
+        definition: Definition = self._source.definitions[owner]
+        taken = {node.attr for node in ast.walk(definition) if isinstance(node, ast.Attribute)}
+        taken |= {name for other, name in self._attributes if other == owner}
+        name, number = wanted, 2
+        while name in taken:
+            name, number = f"{wanted}{number}", number + 1
+        self._attributes.add((owner, name))
+        return name
+
+    def _gap(self, site: Site) -> str:
+        """Return what stands between the elements around `site`: a space, or a new line with its indentation."""
+        start = self._source.span(site.call)[0]
+        before = self._source.text[self._source.text.rfind("\n", 0, start) + 1 : start]
+        return f"\n{before}" if not before.strip() else " "
+
+    def _top_names(self) -> set[str]:
+        imported = {
+            (alias.asname or alias.name).split(".")[0]
+            for node in self._source.tree.body
+            if isinstance(node, ast.Import | ast.ImportFrom)
+            for alias in node.names
+        }
+        return imported | set(self._source.definitions) | set(self._classes)
+
+    def _missing_imports(self, written: str) -> list[Edit]:
+        known = self._top_names()
+        lines = [
+            line for name, line in _IMPORTS.items() if name not in known and re.search(rf"(?<![\w.]){name}\.", written)
+        ]
+        imports = [node for node in self._source.tree.body if isinstance(node, ast.Import | ast.ImportFrom)]
+        if not lines:
+            return []
+        if imports:
+            end = self._source.line_end(self._source.span(imports[-1])[1])
+            return [Edit(end, end, "".join(f"\n{line}" for line in lines))]
+        start = self._first_definition()
+        return [Edit(start, start, "".join(f"{line}\n" for line in lines) + "\n\n")]
+
+    def _first_definition(self) -> int:
+        first = next(iter(self._source.definitions.values()))
+        line = min([first.lineno, *(decorator.lineno for decorator in first.decorator_list)])
+        return self._source.offset(line, 0)

@@ -1,0 +1,55 @@
+"""Logging of a command: lines for people on the console, `log.jsonl` in the run folder for tools."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+__all__ = ["log_to"]
+
+
+class _JsonLines(logging.Handler):
+    """Appends records to `log.jsonl` once the run folder exists; the search makes the folder, not the log."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(logging.INFO)
+        self._folder = folder
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write one record as one line."""
+        line = {
+            "time": record.created,
+            "run": self._folder.name,
+            "level": record.levelname,
+            "event": record.getMessage(),
+        }
+        line |= {key: value for key in ("generation", "child") if (value := getattr(record, key, None)) is not None}
+        if (self._folder / "history.db").exists():
+            with (self._folder / "log.jsonl").open("a") as file:
+                file.write(json.dumps(line) + "\n")
+
+
+@contextlib.contextmanager
+def log_to(folder: Path, *, console: Console | None) -> Iterator[None]:
+    """Log what this package says to `folder`/log.jsonl, and to `console` if one is given."""
+    from rich.logging import RichHandler
+
+    package = logging.getLogger("fairnad")
+    handlers: list[logging.Handler] = [_JsonLines(folder)]
+    if console is not None:
+        handlers.append(RichHandler(console=console, show_path=False, show_level=False, markup=False))
+    package.setLevel(logging.INFO)
+    for handler in handlers:
+        package.addHandler(handler)
+    try:
+        yield
+    finally:
+        for handler in handlers:
+            package.removeHandler(handler)

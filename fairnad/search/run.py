@@ -1,0 +1,194 @@
+"""Setting a search up and seeing it through: a new one in an empty folder, or one that was stopped."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from fairnad.architectures.bases import base_source
+from fairnad.config import Config, dump_config, read_config
+from fairnad.errors import ConfigError, HistoryError
+from fairnad.executors.base import EXECUTORS
+from fairnad.executors.local import cpu_slots
+from fairnad.generators.base import GENERATORS
+from fairnad.history.export import export
+from fairnad.history.store import History
+from fairnad.knowledge.attributes import AttributeTree
+from fairnad.knowledge.ideas import IdeaDatabase, SamplingLevel
+from fairnad.mutations.base import Workshop
+from fairnad.plugins import load
+from fairnad.records import (
+    Child,
+    Costs,
+    DatasetInfo,
+    Draft,
+    Failure,
+    FilledSlot,
+    JudgedDraft,
+    Limits,
+    SlotKey,
+    Stage,
+    Verdict,
+)
+from fairnad.resources import resource
+from fairnad.sandbox.data import prepare_dataset
+from fairnad.sandbox.launch import Sandbox
+from fairnad.sandbox.wire import MeasureJob
+from fairnad.search.loop import Search, Tools
+from fairnad.search.progress import Observer, Progress
+from fairnad.verification.base import Known
+from fairnad.verification.verifier import NetworkShape, Verifier
+
+__all__ = ["export_child", "resume_search", "start_search"]
+
+_MEASURE_SECONDS = 120.0
+
+
+def start_search(config: Config, folder: Path, *, observer: Observer | None = None) -> Child:
+    """Search in the new run folder `folder`, and return the best child.
+
+    Nothing is written to `folder` before the data set is there and the base is verified.
+
+    Raises:
+        ConfigError: the base, the limits or another setting cannot be used.
+        DatasetError: the data set cannot be had.
+        HistoryError: `folder` cannot be written, or is a run already.
+    """
+    if folder.exists() and any(folder.iterdir()):
+        raise HistoryError(
+            f"{folder} exists and is not empty; `fairnad resume {folder.name}` goes on with a run, or name another"
+        )
+    with Sandbox(memory_bytes=config.verification.memory_bytes) as sandbox:
+        sandbox.start()
+        base = _base_draft(config)
+        ideas = _ideas(config)
+        dataset = prepare_dataset(sandbox, config.dataset, config.data_root)
+        verdict = _verifier(sandbox, dataset, config).judge(base.source, Known())
+        _check_base(base, verdict, config.limits)
+        with History.create(
+            folder, name=folder.name, config=config.model_dump(mode="json"), seed=config.seed, dataset=config.dataset
+        ) as history:
+            (folder / "config.yaml").write_text(dump_config(config))
+            judged = JudgedDraft(base, verdict, attempt=0)
+            history.record_slot(FilledSlot(SlotKey(0, Stage.BASE, 0), None, None, (judged,), chosen=0))
+            return _search(config, history, sandbox, dataset, ideas, folder, observer)
+
+
+def resume_search(folder: Path, *, observer: Observer | None = None) -> Child:
+    """Go on with the run in `folder`, and return its best child.
+
+    Raises:
+        HistoryError: `folder` is no run, is in use, or was made by a newer version.
+    """
+    with History.open(folder, write=True) as history:
+        config = read_config(folder / "config.yaml")
+        with Sandbox(memory_bytes=config.verification.memory_bytes) as sandbox:
+            sandbox.start()
+            dataset = prepare_dataset(sandbox, config.dataset, config.data_root)
+            return _search(config, history, sandbox, dataset, _ideas(config), folder, observer)
+
+
+def export_child(folder: Path, child_id: int | None, out: Path) -> tuple[Path, ...]:
+    """Write child `child_id` of the run in `folder`, the best one without an id, to `out`; return the files.
+
+    Raises:
+        HistoryError: there is no such child, or none is trained yet.
+        ConfigError: `out` is not empty.
+    """
+    with History.open(folder) as history:
+        child = history.best() if child_id is None else history.child(child_id)
+        config = read_config(folder / "config.yaml")
+    if child is None:
+        raise HistoryError(f"no network of {folder} is trained yet; name a child, or wait")
+    with Sandbox() as sandbox:
+        dataset = prepare_dataset(sandbox, config.dataset, config.data_root)
+        job = MeasureJob(
+            sources=(child.source,),
+            input_shape=dataset.input_shape,
+            num_classes=dataset.num_classes,
+            with_fvcore=True,
+        )
+        (fvcore_flops,) = sandbox.run(job, timeout_seconds=_MEASURE_SECONDS).fvcore_flops or (None,)
+    return export(folder, child, out, dataset=dataset, limits=config.limits, fvcore_flops=fvcore_flops)
+
+
+def _search(
+    config: Config,
+    history: History,
+    sandbox: Sandbox,
+    dataset: DatasetInfo,
+    ideas: IdeaDatabase,
+    folder: Path,
+    observer: Observer | None,
+) -> Child:
+    def measure(sources: Sequence[str]) -> Sequence[Costs | None]:
+        job = MeasureJob(sources=tuple(sources), input_shape=dataset.input_shape, num_classes=dataset.num_classes)
+        return sandbox.run(job, timeout_seconds=_MEASURE_SECONDS).costs or (None,) * len(sources)
+
+    num_slots = cpu_slots(config.executor, len(os.sched_getaffinity(0)))
+    executor = load(config.executor.name, EXECUTORS, what="executor")(
+        sandbox=sandbox,
+        dataset=dataset,
+        recipe=config.recipe,
+        config=config.executor,
+        num_slots=num_slots,
+        folder=folder / "children",
+    )
+    tools = Tools(
+        history=history,
+        executor=executor,
+        generator=load(config.drafts.generator, GENERATORS, what="generator")(ideas=ideas.ideas, measure=measure),
+        verifier=_verifier(sandbox, dataset, config),
+        workshop=Workshop(ideas, SamplingLevel(config.ideas.level), config.limits, config.plan),
+        num_train_images=dataset.num_train,
+    )
+    with _noted(history), contextlib.closing(executor):
+        return Search(config, tools, Progress(config.budget, num_slots, observer)).run()
+
+
+@contextlib.contextmanager
+def _noted(history: History) -> Iterator[None]:
+    """Keep the state of the run true: running, then finished, or stopped by whatever ended it."""
+    history.set_state("running")
+    is_finished = False
+    try:
+        yield
+        is_finished = True
+    finally:
+        history.set_state("finished" if is_finished else "stopped")
+
+
+def _verifier(sandbox: Sandbox, dataset: DatasetInfo, config: Config) -> Verifier:
+    shape = NetworkShape(dataset.input_shape, dataset.num_classes)
+    return Verifier(sandbox, shape, config.limits, config.verification)
+
+
+def _ideas(config: Config) -> IdeaDatabase:
+    path = Path(config.ideas.path) if config.ideas.path else resource("knowledge", "ideas.jsonl")
+    return IdeaDatabase.load(path, AttributeTree.load())
+
+
+def _base_draft(config: Config) -> Draft:
+    if config.base.file is None:
+        source = base_source(config.base.name, width=config.base.width, depth=config.base.depth)
+        return Draft(
+            source, "base", None, note=f"{config.base.name}, width {config.base.width}, depth {config.base.depth}"
+        )
+    path = Path(config.base.file)
+    try:
+        return Draft(path.read_text(), "base", None, note=path.name)
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"base {path} cannot be read: {error}") from error
+
+
+def _check_base(base: Draft, verdict: Verdict, limits: Limits) -> None:
+    if verdict.is_accepted:
+        return
+    if verdict.failure is Failure.BUDGET:
+        what = verdict.reason.split(";")[0]
+        raise ConfigError(f"the base ({base.note}) does not fit: {what}; raise the limit or take a smaller base")
+    stage = verdict.failure.value if verdict.failure else ""
+    details = f"\n{verdict.details.rstrip()}" if verdict.details else ""
+    raise ConfigError(f"the base ({base.note}) does not verify: {stage}: {verdict.reason}{details}")

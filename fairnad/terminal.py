@@ -1,0 +1,193 @@
+"""What people see in a terminal: the live view of a search, and tables of a finished one. Returns rich renderables."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
+from pathlib import Path
+
+from rich.console import Group, RenderableType
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from fairnad.history.store import History
+from fairnad.records import Child, Costs, Failed, Failure, Stage
+from fairnad.search.progress import Progress, SlotTime
+from fairnad.verification.files import CheckedFile
+
+__all__ = ["farewell", "leaderboard", "live_view", "summary", "verdict_line"]
+
+_STAGE_NAMES = {
+    Stage.BASE: "base",
+    Stage.INITIAL: "initial children",
+    Stage.FAIR: "I fair ideas",
+    Stage.PARETO: "II Pareto",
+    Stage.ITERATIVE: "III iterative",
+}
+
+
+def live_view(name: str, progress: Progress) -> RenderableType:
+    """Return the whole live view of the run `name`."""
+    head = Table.grid(padding=(0, 1))
+    head.add_row(
+        Text(name, style="bold"),
+        ProgressBar(total=progress.budget, completed=progress.num_trained, width=30),
+        f"{progress.num_trained} of {progress.budget} children",
+        Text(f"{_duration(time.time() - progress.began)} gone, {_left(progress)}", style="dim"),
+    )
+    generation = f"generation {progress.generation}, " if progress.generation else ""
+    where = Text(f"{generation}{_STAGE_NAMES[progress.stage]}: {progress.activity}", style="dim")
+    parts: list[RenderableType] = [head, where, best_line(progress.best, progress.base), _slots(progress)]
+    if progress.rejections or progress.num_failed or progress.num_empty:
+        parts.append(rejections_line(progress.rejections, progress.num_failed, progress.num_empty))
+    return Group(*parts)
+
+
+def best_line(best: Child | None, base: Child | None) -> Text:
+    """Return one line on the best child so far, and its gain over the base."""
+    if best is None or best.accuracy is None:
+        return Text("best so far: none is trained yet", style="dim")
+    line = Text("best so far: ")
+    line.append(f"{100 * best.accuracy:.2f} % validation", style="bold green")
+    if base is not None and base.accuracy is not None and best.id != base.id:
+        line.append(f" ({100 * (best.accuracy - base.accuracy):+.2f} over the base)")
+    line.append(f", child {best.id}, {costs_text(best.costs)}")
+    return line
+
+
+def costs_text(costs: Costs) -> str:
+    """Return params and FLOPs in the units of the field."""
+    return f"{costs.params / 1e6:.3f} M params, {costs.flops / 1e6:.2f} M FLOPs"
+
+
+def rejections_line(rejections: Mapping[Failure, int], num_failed: int, num_empty: int) -> Text:
+    """Return one line on what was refused, where, and how often."""
+    told = [f"{failure.value} {count}" for failure, count in sorted(rejections.items(), key=lambda item: -item[1])]
+    line = Text("rejected drafts: ", style="dim")
+    line.append(", ".join(told) or "none")
+    if num_failed:
+        line.append(f"; failed trainings: {num_failed}", style="yellow")
+    if num_empty:
+        line.append(f"; slots left empty: {num_empty}", style="yellow")
+    return line
+
+
+def slot_time_line(spent: SlotTime) -> Text:
+    """Return one line on where the time of the slots went."""
+    total = spent.training + spent.barrier + spent.drafting
+    if not total:
+        return Text("slot time: nothing was trained", style="dim")
+    shares = {"training": spent.training, "barrier of the stages": spent.barrier, "drafting": spent.drafting}
+    told = ", ".join(f"{name} {100 * seconds / total:.1f} %" for name, seconds in shares.items())
+    return Text(f"slot time ({_duration(total)} in all slots): {told}")
+
+
+def leaderboard(children: Sequence[Child], *, rows: int) -> Table:
+    """Return the table of the most accurate children, best first."""
+    table = Table(title="leaderboard (accuracy on the validation split, last epoch)", title_justify="left")
+    for column in ("child", "accuracy %", "over parent", "params M", "FLOPs M", "stage", "gen"):
+        table.add_column(column, justify="right" if column != "stage" else "left")
+    table.add_column("parent", justify="right")
+    table.add_column("idea", max_width=56, overflow="ellipsis", no_wrap=True)
+    accuracies = {child.id: child.accuracy for child in children}
+    ranked = sorted(
+        (c for c in children if c.accuracy is not None), key=lambda c: (-(c.accuracy or 0), c.costs.flops, c.id)
+    )
+    for child in ranked[:rows]:
+        before = accuracies.get(child.parent) if child.parent is not None else None
+        gain = f"{100 * ((child.accuracy or 0) - before):+.2f}" if before is not None else ""
+        table.add_row(
+            str(child.id),
+            f"{100 * (child.accuracy or 0):.2f}",
+            gain,
+            f"{child.costs.params / 1e6:.3f}",
+            f"{child.costs.flops / 1e6:.2f}",
+            _STAGE_NAMES[child.key.stage],
+            str(child.key.generation),
+            "" if child.parent is None else str(child.parent),
+            child.idea.text if child.idea else "the base network",
+        )
+    failed = [child for child in children if isinstance(child.outcome, Failed)]
+    if failed:
+        table.caption = "failed trainings: " + ", ".join(
+            f"{child.id} ({child.outcome.failure.value})" for child in failed if isinstance(child.outcome, Failed)
+        )
+    return table
+
+
+def summary(history: History) -> RenderableType:
+    """Return what `show` says below the leaderboard: state, counts, rejections, and where the time went."""
+    children = history.children()
+    keys = [one.name for one in fields(SlotTime)]
+    spent = [event.data for event in history.events("stage")]
+    total = SlotTime(**{key: sum(one[key] for one in spent) for key in keys})
+    trained = sum(child.accuracy is not None and child.id != 0 for child in children)
+    num_empty = len(history.slots()) - len(children)
+    num_failed = sum(isinstance(child.outcome, Failed) for child in children)
+    base = children[0] if children else None
+    return Group(
+        f"run {history.run.name}: {history.state}; {trained} of {history.config['budget']} children trained on "
+        f"{history.run.dataset}, seed {history.run.seed}",
+        best_line(history.best(), base),
+        rejections_line(history.rejections(), num_failed, num_empty),
+        slot_time_line(total),
+    )
+
+
+def farewell(folder: Path, best: Child) -> RenderableType:
+    """Return what a finished search says last."""
+    return Group(
+        Text(""),
+        Text(f"The best network of {folder} is child {best.id}: ", style="bold").append(
+            f"{100 * (best.accuracy or 0):.2f} % on the validation split, {costs_text(best.costs)}", style="bold green"
+        ),
+        f"  fairnad lineage {folder.name} {best.id}",
+        f"  fairnad show {folder.name}",
+        f"  fairnad export {folder.name} --out best-network",
+    )
+
+
+def verdict_line(checked: CheckedFile) -> str:
+    """Return the verdict on one file as a line of text."""
+    verdict = checked.verdict
+    if verdict.is_accepted and verdict.costs is not None:
+        notes = [costs_text(verdict.costs), *(["dynamic"] if verdict.is_dynamic else []), *verdict.warnings]
+        if verdict.dead_parameters:
+            notes.append(f"parameters without a gradient: {', '.join(verdict.dead_parameters[:5])}")
+        return f"{checked.file}: accepted, {'; '.join(notes)}"
+    stage = verdict.failure.value if verdict.failure else ""
+    details = f"\n{verdict.details.rstrip()}" if verdict.details else ""
+    return f"{checked.file}: rejected ({stage}): {verdict.reason}{details}"
+
+
+def _slots(progress: Progress) -> Table:
+    table = Table.grid(padding=(0, 2))
+    running = dict(progress.running)
+    for slot in range(progress.num_slots):
+        if slot not in running:
+            table.add_row(f"slot {slot}", Text("idle", style="dim"))
+            continue
+        child, since = running[slot]
+        idea = child.idea.text if child.idea else "the base network"
+        table.add_row(
+            f"slot {slot}",
+            f"child {child.id}",
+            _duration(time.time() - since),
+            Text(idea, style="dim", overflow="ellipsis", no_wrap=True),
+        )
+    return table
+
+
+def _left(progress: Progress) -> str:
+    seconds = progress.seconds_left
+    return "time left not known yet" if seconds is None else f"about {_duration(seconds)} left"
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    if seconds < 5400:
+        return f"{seconds / 60:.1f} min"
+    return f"{seconds / 3600:.1f} h"

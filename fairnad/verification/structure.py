@@ -1,0 +1,43 @@
+"""The judge of structure: really a new network, of several layers, the same each time it is built."""
+
+from __future__ import annotations
+
+from fairnad.architectures.graph import weighted_depth
+from fairnad.records import Failure
+from fairnad.verification.base import Evidence, Objection
+
+__all__ = ["MIN_WEIGHTED_LAYERS", "judge"]
+
+MIN_WEIGHTED_LAYERS = 3
+"""Weighted layers with a nonlinearity between them on the longest path to the logits, the classifier not counted."""
+
+
+def judge(evidence: Evidence) -> Objection | None:
+    """Return an objection if the graph is known, too shallow, or changes from one construction to the next."""
+    reason = _novelty(evidence) or _depth(evidence) or _stability(evidence)
+    return Objection(Failure.STRUCTURE, reason) if reason else None
+
+
+def _novelty(evidence: Evidence) -> str | None:
+    if evidence.graph_hash == evidence.known.parent:
+        return "the built network is the same as its parent's, whatever the code says; change what is executed"
+    if evidence.novel_in == "history" and evidence.graph_hash in evidence.known.history:
+        return "the built network is the same as an earlier one of this search; make a different change"
+    return None
+
+
+def _depth(evidence: Evidence) -> str | None:
+    graph = evidence.report.eval_graph
+    depth = weighted_depth(graph) if graph is not None else 0
+    if depth >= MIN_WEIGHTED_LAYERS:
+        return None
+    return (
+        f"the network has {depth} weighted layers with nonlinearities between them before its classifier; "
+        f"at least {MIN_WEIGHTED_LAYERS} are needed"
+    )
+
+
+def _stability(evidence: Evidence) -> str | None:
+    if evidence.report.is_stable:
+        return None
+    return "three constructions gave different networks; the structure must not be drawn at random"

@@ -1,0 +1,230 @@
+"""The method on fakes that take no time: who is planned, chosen, drafted, trained and recorded."""
+
+import logging
+from collections import Counter
+
+import pytest
+
+from fairnad.config import Config
+from fairnad.errors import ExecutorError
+from fairnad.generators.base import Refinement
+from fairnad.history.store import History
+from fairnad.knowledge.attributes import AttributeTree
+from fairnad.knowledge.ideas import IdeaDatabase, SamplingLevel
+from fairnad.mutations.base import Workshop
+from fairnad.records import Draft, Failure, FilledSlot, JudgedDraft, SlotKey, Stage
+from fairnad.resources import resource
+from fairnad.search.loop import Search, Tools
+from fairnad.search.progress import Progress
+from fairnad.verification.base import Known
+from tests.fakes import InlineExecutor, TextGenerator, TextVerifier, digest
+
+PLAN = {"initial": 4, "fair": 4, "pareto": 4, "iterative_parents": 2, "iterative_steps": 2}
+
+
+@pytest.fixture(scope="module")
+def ideas():
+    return IdeaDatabase.load(resource("knowledge", "ideas.jsonl"), AttributeTree.load())
+
+
+class Bench:
+    """A search on fakes, and what came of it."""
+
+    def __init__(self, ideas, *, executor=None, generator=None, verifier=None, history=None, **settings):
+        self.config = Config.model_validate({"budget": 28, "plan": PLAN, **settings})
+        self.history = history or self.new_history(verifier or TextVerifier())
+        self.executor = executor or InlineExecutor()
+        self.generator = generator or TextGenerator()
+        tools = Tools(
+            history=self.history,
+            executor=self.executor,
+            generator=self.generator,
+            verifier=verifier or TextVerifier(),
+            workshop=Workshop(ideas, SamplingLevel.MAIN, self.config.limits, self.config.plan),
+            num_train_images=100,
+        )
+        self.search = Search(self.config, tools, Progress(self.config.budget, 2))
+
+    @staticmethod
+    def new_history(verifier):
+        history = History.in_memory()
+        base = Draft("# base", "base", None)
+        judged = JudgedDraft(base, TextVerifier().judge(base.source, Known()), 0)
+        history.record_slot(FilledSlot(SlotKey(0, Stage.BASE, 0), None, None, (judged,), 0))
+        return history
+
+    def run(self):
+        best = self.search.run()
+        return best
+
+    @property
+    def children(self):
+        return self.history.children()
+
+
+def told(children):
+    """Everything about children but times."""
+    return [(c.id, c.key, c.parent, c.refines, c.idea, c.source, c.accuracy) for c in children]
+
+
+def test_the_demo_plan_trains_28_children_in_all_stages(ideas):
+    bench = Bench(ideas)
+    best = bench.run()
+    stages = Counter((child.key.generation, child.key.stage) for child in bench.children)
+    assert stages == {
+        (0, Stage.BASE): 1,
+        (0, Stage.INITIAL): 4,
+        (1, Stage.FAIR): 4,
+        (1, Stage.PARETO): 4,
+        (1, Stage.ITERATIVE): 4,
+        (2, Stage.FAIR): 4,
+        (2, Stage.PARETO): 4,
+        (2, Stage.ITERATIVE): 4,
+    }
+    assert best.accuracy == max(child.accuracy for child in bench.children)
+    assert {child.parent for child in bench.children if child.key.stage is Stage.INITIAL} == {0}
+
+
+def test_the_last_stage_is_cut_to_the_budget(ideas):
+    bench = Bench(ideas, budget=10)
+    bench.run()
+    assert len(bench.children) == 11
+    assert Counter(child.key.stage for child in bench.children)[Stage.PARETO] == 2
+
+
+def test_parents_of_stage_one_are_the_best_known_before_it(ideas):
+    bench = Bench(ideas, budget=8)
+    bench.run()
+    first = [child for child in bench.children if child.key.generation == 0]
+    best = sorted(first, key=lambda child: -child.accuracy)[:4]
+    assert [child.parent for child in bench.children if child.key.stage is Stage.FAIR] == [child.id for child in best]
+
+
+def test_what_finishes_first_changes_nothing(ideas):
+    plain, last_first = Bench(ideas), Bench(ideas, executor=InlineExecutor(order=lambda waiting: len(waiting) - 1))
+    plain.run()
+    last_first.run()
+    assert told(plain.children) == told(last_first.children)
+
+
+def test_another_seed_gives_other_children(ideas):
+    one, other = Bench(ideas, seed=1), Bench(ideas, seed=2)
+    one.run()
+    other.run()
+    assert [child.idea for child in one.children[1:]] != [child.idea for child in other.children[1:]]
+
+
+@pytest.mark.parametrize("stop_after", range(0, 29, 4))
+def test_a_stopped_search_goes_on_to_the_same_history(ideas, stop_after):
+    whole = Bench(ideas)
+    whole.run()
+
+    class Unplugged(InlineExecutor):
+        def messages(self, *, timeout_seconds):
+            if len(stopped.history.children()) > stop_after:
+                raise KeyboardInterrupt
+            return super().messages(timeout_seconds=timeout_seconds)
+
+    stopped = Bench(ideas, executor=Unplugged())
+    with pytest.raises(KeyboardInterrupt):
+        stopped.run()
+    evaluated = {child.id for child in stopped.children if child.outcome is not None}
+    resumed = Bench(ideas, history=stopped.history)
+    resumed.run()
+    assert told(resumed.children) == told(whole.children)
+    assert not evaluated & {training.child_id for training in resumed.executor.submitted}
+
+
+def test_a_failed_training_is_no_score_and_is_made_up_for(ideas):
+    bench = Bench(ideas, executor=InlineExecutor(fails=lambda training: training.child_id in {2, 9}))
+    bench.run()
+    assert [child.id for child in bench.children if child.accuracy is None] == [2, 9]
+    assert sum(child.accuracy is not None for child in bench.children[1:]) == 28
+    assert not any(child.parent in {2, 9} for child in bench.children)
+
+
+def test_a_base_that_cannot_be_trained_ends_the_search(ideas):
+    bench = Bench(ideas, executor=InlineExecutor(fails=lambda training: training.child_id == 0))
+    with pytest.raises(ExecutorError, match="base could not be trained"):
+        bench.run()
+
+
+def test_a_refused_draft_is_followed_by_another_idea_for_the_same_parent(ideas):
+    verifier = TextVerifier(refuses=lambda source: Failure.STRUCTURE if digest(source) % 2 else None)
+    bench = Bench(ideas, verifier=verifier)
+    bench.run()
+    filled = [bench.history.slot(child.key) for child in bench.children[1:]]
+    assert any(len(slot.drafts) > 1 for slot in filled)
+    for slot in filled:
+        assert slot.chosen == len(slot.drafts) - 1
+        used = [judged.draft.idea.id for judged in slot.drafts if slot.key.stage is not Stage.PARETO]
+        assert len(set(used)) == len(used)
+
+
+def test_a_slot_stays_empty_after_six_ideas_and_the_plan_goes_on(ideas):
+    generator = TextGenerator(is_mute=lambda seed: seed.startswith("0/1/I/2/"))
+    bench = Bench(ideas, generator=generator)
+    bench.run()
+    slot = bench.history.slot(SlotKey(1, Stage.FAIR, 2))
+    assert slot.chosen is None
+    assert [judged.verdict.failure for judged in slot.drafts] == [Failure.NO_DRAFT] * 6
+    assert sum(child.accuracy is not None for child in bench.children[1:]) == 28
+
+
+def test_a_search_that_brings_nothing_stops(ideas, caplog):
+    bench = Bench(ideas, generator=TextGenerator(is_mute=lambda seed: True))
+    with caplog.at_level(logging.WARNING):
+        best = bench.run()
+    assert best.id == 0
+    assert "brought no trained child" in caplog.text
+
+
+def test_step_two_of_a_chain_refines_what_step_one_made(ideas):
+    bench = Bench(ideas)
+    bench.run()
+    by_slot = {child.key: child for child in bench.children}
+    requests = [request for request in bench.generator.requests if isinstance(request, Refinement)]
+    assert len(requests) == 8
+    for slot in (0, 1):
+        first = by_slot[SlotKey(1, Stage.ITERATIVE, slot)]
+        second = by_slot[SlotKey(1, Stage.ITERATIVE, slot + 2)]
+        before = bench.history.child(first.parent)
+        if first.accuracy > before.accuracy:
+            assert (second.parent, second.refines) == (first.id, None)
+        else:
+            assert (second.parent, second.refines) == (before.id, first.id)
+
+
+def test_step_two_falls_back_to_the_same_parent(ideas):
+    generator = TextGenerator()
+    verifier = TextVerifier(
+        refuses=lambda source: Failure.STRUCTURE if "own 0/1/III/0/" in source.splitlines()[-1] else None
+    )
+    bench = Bench(ideas, generator=generator, verifier=verifier)
+    bench.run()
+    by_slot = {child.key: child for child in bench.children}
+    assert SlotKey(1, Stage.ITERATIVE, 0) not in by_slot
+    tried = bench.history.slot(SlotKey(1, Stage.ITERATIVE, 0))
+    second = by_slot[SlotKey(1, Stage.ITERATIVE, 2)]
+    assert (second.parent, second.refines) == (tried.parent, tried.refines)
+
+
+def test_the_paper_keeps_the_base_out_of_later_parents(ideas):
+    best_base = InlineExecutor()
+    bench = Bench(ideas, executor=best_base, plan={**PLAN, "base_is_eligible": False})
+    bench.run()
+    later = [child for child in bench.children if child.key.stage in {Stage.FAIR, Stage.PARETO}]
+    assert all(child.parent != 0 for child in later)
+
+
+def test_the_longest_training_is_predicted_from_measured_steps(ideas):
+    bench = Bench(ideas, budget=4, recipe={"epochs": 3})
+    bench.run()
+    # 3 epochs of 100 images at 0.01 s for 10 images.
+    assert [training.predicted_seconds for training in bench.executor.submitted] == pytest.approx([0.3] * 5)
+
+
+def test_the_history_tells_where_slot_time_went(ideas):
+    bench = Bench(ideas)
+    bench.run()
+    assert len(bench.history.events("stage")) == 7

@@ -1,0 +1,68 @@
+import pytest
+
+from fairnad.config import Config, dump_config, load_config, read_config, shipped_configs
+from fairnad.errors import ConfigError
+
+
+@pytest.mark.parametrize("name", shipped_configs())
+def test_every_shipped_configuration_loads(name):
+    assert isinstance(load_config(name), Config)
+
+
+def test_the_demo_is_the_small_plan_on_the_embedded_data():
+    config = load_config("demo")
+    plan = config.plan
+    assert (config.dataset, config.budget) == ("cluttered-digits", 28)
+    assert (plan.initial, plan.fair, plan.pareto, plan.iterative_parents, plan.iterative_steps) == (4, 4, 4, 2, 2)
+    assert config.drafts.max_shrinks == 4
+
+
+def test_overrides_reach_any_depth_and_are_yaml():
+    config = load_config("demo", ["plan.fair=3", "limits.params=null", "recipe.lr=0.05", "budget=7"])
+    assert (config.plan.fair, config.limits.params, config.recipe.lr, config.budget) == (3, None, 0.05, 7)
+
+
+def test_a_user_file_builds_on_its_own_base(tmp_path):
+    (tmp_path / "mine.yaml").write_text("_base_: theirs.yaml\nplan:\n  fair: 2\n")
+    (tmp_path / "theirs.yaml").write_text("budget: 9\nplan:\n  initial: 3\n")
+    config = load_config(str(tmp_path / "mine.yaml"))
+    assert (config.budget, config.plan.fair, config.plan.initial) == (9, 2, 3)
+
+
+def test_what_a_run_wrote_is_read_back(tmp_path):
+    config = load_config("demo", ["seed=5"])
+    (tmp_path / "config.yaml").write_text(dump_config(config))
+    assert read_config(tmp_path / "config.yaml") == config
+
+
+@pytest.mark.parametrize(
+    ("override", "told"),
+    [
+        ("plan.fare=3", "'plan.fare' is not known; the nearest known is 'plan.fair'"),
+        ("limits.prams=3", "nearest known is 'limits.params'"),
+        ("recipe.epoch=3", "nearest known is 'recipe.epochs'"),
+        ("budget=0", "budget: input should be greater than 0, found 0"),
+        ("budget", "expected key=value"),
+        ("budget.x=3", "'budget' is a value, not a section"),
+        ("plan=[", "not YAML"),
+        ("budget=many", "budget: input should be a valid integer"),
+    ],
+)
+def test_a_wrong_override_is_named_with_the_nearest_key(override, told):
+    with pytest.raises(ConfigError) as error:
+        load_config("demo", [override])
+    assert told in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "told"), [("dema", "the nearest known is 'demo'"), ("none.yaml", "none.yaml does not exist")]
+)
+def test_an_unknown_configuration(name, told):
+    with pytest.raises(ConfigError, match=told):
+        load_config(name)
+
+
+def test_a_broken_file_is_named(tmp_path):
+    (tmp_path / "broken.yaml").write_text("plan: [")
+    with pytest.raises(ConfigError, match=r"broken\.yaml: cannot be read"):
+        load_config(str(tmp_path / "broken.yaml"))

@@ -1,0 +1,63 @@
+import pytest
+
+from fairnad.config import DraftsConfig
+from fairnad.generators.base import Parent, Request
+from fairnad.records import Costs, Draft, Failed, Failure, Idea, Limits, MutationTarget, Verdict
+from fairnad.verification.loop import feedback_loop
+from tests.fakes import TextGenerator
+
+IDEA = Idea("a", "an idea")
+REQUEST = Request(Parent("", Costs(1, 1)), IDEA, MutationTarget.NETWORK, Limits(), "seed")
+
+
+def run(source, judge, **settings):
+    return feedback_loop(
+        Draft(source, "text", IDEA), REQUEST, generator=TextGenerator(), judge=judge, config=DraftsConfig(**settings)
+    )
+
+
+def by_words(source):
+    if "broken" in source:
+        return Verdict(Failure.FORWARD_ERROR, "it breaks")
+    if "big" in source:
+        return Verdict(Failure.BUDGET, "it is too big")
+    return Verdict(None)
+
+
+def test_an_accepted_draft_is_judged_once():
+    assert [(draft.source, verdict.failure) for draft, verdict in run("fine", by_words)] == [("fine", None)]
+
+
+def test_a_draft_is_repaired_then_shrunk_until_it_fits():
+    judged = run("broken big big", by_words)
+    assert [verdict.failure for _, verdict in judged] == [Failure.FORWARD_ERROR, Failure.BUDGET, Failure.BUDGET, None]
+    assert [draft.rewrites for draft, _ in judged] == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize(("failure", "calls"), [(Failure.FORWARD_ERROR, 3), (Failure.BUDGET, 5)])
+def test_at_most_two_repairs_and_four_shrinks(failure, calls):
+    judged = run("never good", lambda source: Verdict(failure, "no"))
+    assert len(judged) == calls
+    assert judged[-1][1].failure is failure
+
+
+def test_repairs_and_shrinks_are_counted_over_the_whole_draft():
+    verdicts = iter([Failure.FORWARD_ERROR, Failure.BUDGET] * 4)
+    judged = run("never good", lambda source: Verdict(next(verdicts), "no"))
+    # Two repairs are spent at the fifth verdict, which asks for a third.
+    assert len(judged) == 5
+
+
+def test_no_rewrite_mends_a_network_that_is_not_new():
+    assert len(run("the same", lambda source: Verdict(Failure.STRUCTURE, "known"))) == 1
+
+
+def test_a_generator_with_nothing_to_offer_ends_the_loop():
+    class Mute(TextGenerator):
+        def repair(self, draft, verdict, request):
+            return Failed(Failure.NO_DRAFT, "nothing")
+
+    judged = feedback_loop(
+        Draft("broken", "text", IDEA), REQUEST, generator=Mute(), judge=by_words, config=DraftsConfig()
+    )
+    assert [verdict.failure for _, verdict in judged] == [Failure.FORWARD_ERROR]
