@@ -94,9 +94,13 @@ class ExecutorConfig(_Section):
 
     name: str = "local"
     slots: PositiveInt | None = None
-    """Children trained at once; as many as there are CPU cores without it."""
+    """Children trained at once; without it GPUs x streams, or CPU cores / threads."""
+    device: str = "auto"
+    """auto (every visible GPU, else the CPU), cpu, cuda, or cuda:0,1."""
+    streams_per_gpu: PositiveInt = 2
+    """Children side by side on one GPU."""
     threads: PositiveInt = 1
-    """Threads of one training on a CPU."""
+    """CPU threads of one training."""
     timeout_factor: PositiveFloat = 5.0
     """A training is ended after this many times its predicted duration ..."""
     timeout_floor_seconds: PositiveFloat = 120.0

@@ -111,6 +111,8 @@ class Costs:
 class Limits:
     """Upper limits on costs, inclusive; None is no limit."""
 
+    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
+
     params: int | None = None
     flops: int | None = None
 
@@ -302,6 +304,9 @@ class DatasetInfo:
     `folder` holds what a training child may map: `train_images.npy` (N, 3, H, W) uint8, `train_labels.npy` (N,) int64,
     `val_images.npy`, `test_images.npy`. `labels_folder` holds `val_labels.npy` and `test_labels.npy`, which only the
     controller reads. `mean` and `std` are in units of 0..255, one a channel.
+
+    Where the final training uses more than `train`, `num_final_train` tells how many: `final_train_images.npy` in
+    `folder`, and `final_train_labels.npy` in `labels_folder`, since validation labels may be among them.
     """
 
     name: str
@@ -317,3 +322,4 @@ class DatasetInfo:
     folder: str
     labels_folder: str
     notes: tuple[str, ...] = field(default=())
+    num_final_train: int | None = None

@@ -28,6 +28,8 @@ HOMES = {
     "networkx": {"history"},
     "safetensors": {"training", "history"},
     "sklearn": {"training"},
+    "PIL": {"training"},
+    "torchvision": {"training"},
     "fvcore": {"sandbox.child"},
     "torch": {"training", "sandbox.child", "sandbox.zygote", "architectures.bases", "architectures.parts"},
 }

@@ -39,7 +39,7 @@ _PRODUCTS = frozenset({"mm", "bmm", "addmm", "baddbmm", "mv", "addmv", "mkldnn_r
 
 # fmt: off
 _SHAPING = frozenset({
-    "view", "_unsafe_view", "permute", "transpose", "t", "expand", "unsqueeze", "squeeze", "select", "slice", "cat",
+    "view", "permute", "transpose", "t", "expand", "unsqueeze", "squeeze", "select", "slice", "cat",
     "stack", "split", "split_with_sizes", "unbind", "repeat", "roll", "flip", "index", "gather", "constant_pad_nd",
     "reflection_pad2d", "replication_pad2d", "pixel_shuffle", "pixel_unshuffle", "channel_shuffle",
     "native_channel_shuffle", "im2col", "col2im", "copy", "_to_copy", "as_strided", "diagonal",
@@ -120,8 +120,9 @@ def graph_hash(eval_graph: Graph, train_graph: Graph) -> str:
     """Return the identity of a network, from one trace in each mode.
 
     Equal for networks that run the same operators with the same attributes on the same shapes and edges, whatever
-    the order in which independent branches run. Only what reaches the logits counts; weights and batch size do not.
-    A shared parameter differs from two of the same shape.
+    the order in which independent branches run. Only what reaches the logits counts, and weights do not. A shared
+    parameter differs from two of the same shape. Where the batch leads a shape its size plays no part; elsewhere
+    (instance normalisation puts it second) only traces at equal batch sizes can be compared.
     """
     return _digest(*(_digest(*_labels(graph)) for graph in (eval_graph, train_graph)))
 

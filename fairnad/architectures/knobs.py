@@ -7,14 +7,14 @@ layers that meet keep fitting together. Kernel sizes, image channels and numbers
 from __future__ import annotations
 
 import ast
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
 from fairnad.architectures.roles import Role, Roles
 from fairnad.architectures.source import Edit, Source, splice
 
-__all__ = ["Knob", "KnobKind", "apply", "find"]
+__all__ = ["Knob", "KnobKind", "apply", "find", "set_knobs"]
 
 _MIN_WIDTH = 4
 
@@ -57,7 +57,7 @@ def apply(source: str, values: Mapping[str, int]) -> str:
     return set_knobs(source, find(source), values)
 
 
-def set_knobs(source: str, knobs: tuple[Knob, ...], values: Mapping[str, int]) -> str:
+def set_knobs(source: str, knobs: Sequence[Knob], values: Mapping[str, int]) -> str:
     """Return `source`, whose knobs are `knobs`, with those named in `values` set to new numbers."""
     changed = [knob for knob in knobs if values.get(knob.name, knob.value) != knob.value]
     return splice(source, [Edit(*span, str(values[knob.name])) for knob in changed for span in knob.spans])

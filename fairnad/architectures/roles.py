@@ -7,21 +7,24 @@ through variables, containers, loops and parameters to the literals. It ignores 
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterable, Iterator
 from enum import Enum
 
 from fairnad.architectures.source import Source, argument_of, callee_name
 
-__all__ = ["Role", "Roles"]
+__all__ = ["Role", "Roles", "method", "parameter_names"]
 
 
 class Role(str, Enum):
     """What a number means."""
 
     WIDTH = "width"
+    INPUT = "input"
+    """Channels that a layer reads: a width if some layer writes as many."""
     REPEAT = "repeat"
     DERIVED = "derived"
-    """The head of a product, or a dimension of a parameter: a width if it equals one."""
+    """What may count channels (the head of a product, a dimension of a parameter): a width if it equals one."""
 
 
 _Path = tuple[int | None, ...]
@@ -44,9 +47,11 @@ CHANNEL_SLOTS: dict[str, dict[str, int]] = {
     "MultiheadAttention": {"embed_dim": 0},
     "TransformerEncoderLayer": {"d_model": 0, "dim_feedforward": 2},
 }
+_INPUTS = frozenset({"in_channels", "in_features"})
 _FILLED = frozenset({"zeros", "ones", "randn", "rand", "empty", "full"})
 _PASSED_ON = frozenset({"int", "max", "min", "round", "list", "tuple", "reversed", "sorted", "make_divisible"})
 _FIXED = frozenset({"num_classes", "n_classes", "self"})
+_CHANNEL_NAME = re.compile(r"chan|dim|feat|planes|width|filters")
 _MAX_ROUNDS = 6
 _MAX_DEPTH = 16
 
@@ -63,10 +68,10 @@ class Roles:
         }
         self.literals: dict[ast.Constant, Role] = {}
         self.parameters: dict[tuple[ast.FunctionDef, str], set[tuple[Role, _Path]]] = {}
-        sinks = [node for node in ast.walk(source.tree) if isinstance(node, ast.Call | ast.BinOp)]
+        self._sinks = [node for node in ast.walk(source.tree) if isinstance(node, ast.Call | ast.BinOp)]
         for _ in range(_MAX_ROUNDS):
             known = self._num_known()
-            for node in sinks:
+            for node in self._sinks:
                 for value, role, path in self._sunk(node):
                     self._mark(value, role, path)
             if self._num_known() == known:
@@ -75,20 +80,32 @@ class Roles:
     def called(self, call: ast.Call) -> ast.FunctionDef | None:
         """Return the local function, constructor or method that `call` runs, if it is plain which."""
         if isinstance(call.func, ast.Name):
-            definition = self._source.definitions.get(call.func.id)
-            return _method(definition, "__init__") if isinstance(definition, ast.ClassDef) else definition
+            definition = self._source.definitions.get(call.func.id) or self._class_passed_as(call.func)
+            return method(definition, "__init__") if isinstance(definition, ast.ClassDef) else definition
         if isinstance(call.func, ast.Attribute) and isinstance(call.func.value, ast.Name | ast.Call):
             owner = self._class_around(call)
             if isinstance(call.func.value, ast.Name) and call.func.value.id == "self":
-                return _method(owner, call.func.attr)
+                return method(owner, call.func.attr)
             if callee_name(call.func.value) == "super" and owner is not None:
                 bases = [self._source.classes.get(base.id) for base in owner.bases if isinstance(base, ast.Name)]
-                return _method(bases[0], call.func.attr) if bases else None
+                return method(bases[0], call.func.attr) if bases else None
         return None
+
+    def _class_passed_as(self, node: ast.Name) -> ast.ClassDef | None:
+        """Return a class that the parameter `node` stands for, as `block` does in `_make_layer(block, ...)`."""
+        scope = next((other for other in self._source.around(node) if isinstance(other, ast.FunctionDef)), None)
+        if scope is None or node.id not in parameter_names(scope):
+            return None
+        place = parameter_names(scope).index(node.id)
+        calls = [sink for sink in self._sinks if isinstance(sink, ast.Call) and callee_name(sink) == scope.name]
+        passed = [argument_of(call, node.id, place) for call in calls]
+        classes = [self._source.classes.get(value.id) for value in passed if isinstance(value, ast.Name)]
+        return next((found for found in classes if found is not None), None)
 
     def widths(self, function: ast.FunctionDef) -> list[str]:
         """Return the parameters of `function` that are numbers of channels, in order."""
-        return [name for name in parameter_names(function) if (Role.WIDTH, ()) in self._roles_of(function, name)]
+        channels = {(Role.WIDTH, ()), (Role.INPUT, ())}
+        return [name for name in parameter_names(function) if channels & self._roles_of(function, name)]
 
     def _roles_of(self, function: ast.FunctionDef, name: str) -> set[tuple[Role, _Path]]:
         return self.parameters.get((function, name), set())
@@ -106,12 +123,13 @@ class Roles:
         if name == "range" and len(node.args) == 1 and not self._is_index(node):
             yield node.args[0], Role.REPEAT, ()
         if name in _FILLED and node.args:
-            yield node.args[min(1, len(node.args) - 1)], Role.DERIVED, ()
+            shape = node.args[0].elts if isinstance(node.args[0], ast.Tuple | ast.List) else node.args
+            yield shape[min(1, len(shape) - 1)], Role.DERIVED, ()
         for key, place in CHANNEL_SLOTS.get(name, {}).items():
             if (value := argument_of(node, key, place)) is not None:
-                yield value, Role.WIDTH, ()
+                yield value, Role.INPUT if key in _INPUTS else Role.WIDTH, ()
         if name == "Conv2d" and _is_depthwise(node):
-            yield from ((word.value, Role.WIDTH, ()) for word in node.keywords if word.arg == "groups")
+            yield from ((word.value, Role.INPUT, ()) for word in node.keywords if word.arg == "groups")
         yield from self._passed(node)
 
     def _passed(self, call: ast.Call) -> Iterator[tuple[ast.expr, Role, _Path]]:
@@ -119,8 +137,12 @@ class Roles:
         function = self.called(call)
         for place, name in enumerate(parameter_names(function) if function else ()):
             value = argument_of(call, name, place)
-            if function is not None and value is not None:
-                yield from ((value, role, path) for role, path in self._roles_of(function, name))
+            if function is None or value is None:
+                continue
+            roles = self._roles_of(function, name)
+            yield from ((value, role, path) for role, path in roles)
+            if not roles and _CHANNEL_NAME.search(name):
+                yield value, Role.DERIVED, ()
 
     def _is_index(self, call: ast.Call) -> bool:
         """Return whether `range(n)` counts the places of containers rather than repeats."""
@@ -134,7 +156,7 @@ class Roles:
 
     def _mark(self, node: ast.expr, role: Role, path: _Path, depth: int = 0) -> None:
         if isinstance(node, ast.Constant):
-            is_weaker = role is Role.DERIVED and node in self.literals
+            is_weaker = role in {Role.DERIVED, Role.INPUT} and node in self.literals
             if type(node.value) is int and not path and not is_weaker:
                 self.literals[node] = role
             return
@@ -162,8 +184,7 @@ class Roles:
                 continue
             found = list(self._bound[scope].get(node.id, ()))
             if isinstance(scope, ast.FunctionDef) and node.id in parameter_names(scope):
-                if role is not Role.DERIVED:
-                    self.parameters.setdefault((scope, node.id), set()).add((role, path))
+                self.parameters.setdefault((scope, node.id), set()).add((role, path))
                 return [*found, *((value, ()) for value in _defaults(scope, node.id))]
             if found:
                 return found
@@ -190,7 +211,8 @@ def parameter_names(function: ast.FunctionDef) -> list[str]:
     return [argument.arg for argument in arguments if argument.arg != "self"]
 
 
-def _method(owner: ast.AST | None, name: str) -> ast.FunctionDef | None:
+def method(owner: ast.AST | None, name: str) -> ast.FunctionDef | None:
+    """Return the method `name` of the class `owner`."""
     body = owner.body if isinstance(owner, ast.ClassDef) else []
     return next((node for node in body if isinstance(node, ast.FunctionDef) and node.name == name), None)
 

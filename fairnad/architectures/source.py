@@ -81,14 +81,18 @@ class Source:
     @cached_property
     def used(self) -> tuple[str, ...]:
         """The classes and functions that `Network` reaches, itself included, in the order of the text."""
+        return self.reached_from("Network")
+
+    def reached_from(self, name: str) -> tuple[str, ...]:
+        """Return the definitions that `name` mentions, directly or through others, and itself, in text order."""
         reached: set[str] = set()
-        waiting = ["Network"] if "Network" in self.definitions else []
+        waiting = [name] if name in self.definitions else []
         while waiting:
-            name = waiting.pop()
-            reached.add(name)
-            mentioned = {node.id for node in ast.walk(self.definitions[name]) if isinstance(node, ast.Name)}
+            current = waiting.pop()
+            reached.add(current)
+            mentioned = {node.id for node in ast.walk(self.definitions[current]) if isinstance(node, ast.Name)}
             waiting += [other for other in mentioned if other in self.definitions and other not in reached]
-        return tuple(name for name in self.definitions if name in reached)
+        return tuple(other for other in self.definitions if other in reached)
 
     @cached_property
     def parents(self) -> dict[ast.AST, ast.AST]:

@@ -36,12 +36,12 @@ class Started:
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """A training left its slot at `time` (seconds since the epoch)."""
+    """A training left its slot at `time` (seconds since the epoch); with no outcome it waits for another slot."""
 
     training: Training
     slot: int
     time: float
-    outcome: Trained | Failed
+    outcome: Trained | Failed | None
 
 
 class Executor(Protocol):

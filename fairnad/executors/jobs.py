@@ -18,9 +18,17 @@ Split = Literal["val", "test"]
 
 
 def training_job(
-    source: str, dataset: DatasetInfo, recipe: Recipe, *, seed: int, split: Split = "val", threads: int = 1
+    source: str,
+    dataset: DatasetInfo,
+    recipe: Recipe,
+    *,
+    seed: int,
+    split: Split = "val",
+    threads: int = 1,
+    gpu: int | None = None,
+    memory_share: float = 1.0,
 ) -> TrainJob:
-    """Return the job that trains `source` and evaluates it on the images of `split`."""
+    """Return the job that trains `source` on the CPU or a `gpu`, and evaluates it on the images of `split`."""
     images = Path(dataset.folder)
     data = TrainingData(
         train_images=str(images / "train_images.npy"),
@@ -32,7 +40,9 @@ def training_job(
         flip=dataset.flip,
         crop_padding=dataset.crop_padding,
     )
-    return TrainJob(source=source, data=data, recipe=recipe, seed=seed, threads=threads)
+    return TrainJob(
+        source=source, data=data, recipe=recipe, seed=seed, threads=threads, gpu=gpu, memory_share=memory_share
+    )
 
 
 def outcome(

@@ -1,33 +1,35 @@
-"""Training on this machine: one thread a slot, each watching one child process of the sandbox."""
+"""Training on this machine: one thread a place, each watching one child process of the sandbox."""
 
 from __future__ import annotations
 
+import contextlib
 import itertools
+import logging
 import queue
 import threading
 import time
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from fairnad.config import ExecutorConfig
 from fairnad.errors import ExecutorError, FairNADError
 from fairnad.executors.base import Finished, Started, Training
+from fairnad.executors.devices import Place
 from fairnad.executors.jobs import finished_before, outcome, training_job
-from fairnad.records import DatasetInfo, Failed, Recipe, Trained
+from fairnad.records import DatasetInfo, Failed, Failure, Recipe, Trained
 from fairnad.sandbox.launch import Sandbox
 
-__all__ = ["LocalExecutor", "cpu_slots"]
+__all__ = ["LocalExecutor"]
 
+logger = logging.getLogger(__name__)
 
-def cpu_slots(config: ExecutorConfig, num_cores: int) -> int:
-    """Return how many children train at once on `num_cores` CPU cores.
-
-    One child on one thread a core: two such see 1.9 times the images of one child on two threads.
-    """
-    return config.slots or max(1, num_cores // config.threads)
+MAX_DEVICE_FAULTS = 2
+"""A GPU that fails as many children as this is left out."""
 
 
 class LocalExecutor:
-    """Slots of this machine. A training that an earlier controller saw finish is scored, not repeated."""
+    """The places of this machine. A training that an earlier controller saw finish is scored, not repeated."""
 
     def __init__(
         self,
@@ -36,25 +38,25 @@ class LocalExecutor:
         dataset: DatasetInfo,
         recipe: Recipe,
         config: ExecutorConfig,
-        num_slots: int,
+        places: Sequence[Place],
         folder: Path,
     ) -> None:
-        self.num_slots = num_slots
+        self.num_slots = len(places)
         self._sandbox = sandbox
         self._dataset = dataset
         self._recipe = recipe
         self._config = config
         self._folder = folder
-        # Longest first: what is left for the end of a stage is short, so slots idle less at its barrier.
+        # Longest first: what is left for the end of a stage is short, so places idle less at its barrier.
         self._waiting: queue.PriorityQueue[tuple[float, int, Training | None]] = queue.PriorityQueue()
         self._messages: queue.SimpleQueue[Started | Finished | FairNADError] = queue.SimpleQueue()
         self._order = itertools.count()
-        self._threads = [
-            threading.Thread(target=self._work, args=(slot,), name=f"slot-{slot}", daemon=True)
-            for slot in range(num_slots)
-        ]
-        for thread in self._threads:
-            thread.start()
+        self._crashed: dict[int, _DeviceUse] = {}
+        self._devices = {place.device: _DeviceUse() for place in places}
+        self._num_left = len(places)
+        self._lock = threading.Lock()
+        for slot, place in enumerate(places):
+            threading.Thread(target=self._work, args=(slot, place), name=f"slot-{slot}", daemon=True).start()
 
     def submit(self, training: Training) -> None:
         """Queue a training; returns at once."""
@@ -75,23 +77,64 @@ class LocalExecutor:
 
     def close(self) -> None:
         """End the slots; the sandbox ends the children."""
-        for _ in self._threads:
+        for _ in range(self.num_slots):
             self._waiting.put((float("-inf"), next(self._order), None))
 
-    def _work(self, slot: int) -> None:
+    def _work(self, slot: int, place: Place) -> None:
+        use = self._devices[place.device]
         while (training := self._waiting.get()[2]) is not None:
+            if use.is_out:
+                self.submit(training)
+                self._leave(place)
+                return
             self._messages.put(Started(training, slot, time.time()))
             try:
-                result = self._train(training)
+                result = self._try(training, place, use)
             except FairNADError as error:
                 self._messages.put(error)
                 return
             self._messages.put(Finished(training, slot, time.time(), result))
+            if result is None:
+                self.submit(training)
 
-    def _train(self, training: Training) -> Trained | Failed:
+    def _try(self, training: Training, place: Place, use: _DeviceUse) -> Trained | Failed | None:
+        """Return the outcome at `place`; None if it is to be tried again, since the GPU may be to blame."""
+        with use.shared() as had_neighbours:
+            result = self._train(training, place)
+        if not place.device.is_gpu or not isinstance(result, Failed):
+            return result
+        if result.failure is Failure.MEMORY and (had_neighbours or place.memory_share < 1.0):
+            logger.info("child %d: out of memory beside a neighbour; again, alone", training.child_id)
+            with use.alone():
+                return self._train(training, replace(place, memory_share=1.0))
+        if result.failure is not Failure.CRASH or "CUDA" not in f"{result.reason} {result.details}":
+            return result
+        if (before := self._crashed.pop(training.child_id, None)) is not None:
+            # It crashed twice, so it is the network: whoever was blamed for the first time is cleared.
+            before.crashed.discard(training.child_id)
+            return result
+        use.crashed.add(training.child_id)
+        self._crashed[training.child_id] = use
+        return None
+
+    def _leave(self, place: Place) -> None:
+        logger.warning("%s failed with %d children and is left out", place, MAX_DEVICE_FAULTS)
+        with self._lock:
+            self._num_left -= 1
+            is_last = self._num_left == 0
+        if is_last:
+            self._messages.put(ExecutorError(f"every device is left out; the last was {place.device}"))
+
+    def _train(self, training: Training, place: Place) -> Trained | Failed:
         folder = self._folder / str(training.child_id)
         job = training_job(
-            training.source, self._dataset, self._recipe, seed=training.seed, threads=self._config.threads
+            training.source,
+            self._dataset,
+            self._recipe,
+            seed=training.seed,
+            threads=place.threads,
+            gpu=place.device.index,
+            memory_share=place.memory_share,
         )
         report = finished_before(folder, job)
         if report is None:
@@ -100,3 +143,49 @@ class LocalExecutor:
                 job, folder=folder, timeout_seconds=limit, memory_bytes=self._config.memory_bytes
             )
         return outcome(job, report, folder, self._dataset)
+
+
+class _DeviceUse:
+    """Who is on a device now, several side by side or one alone; and which children it seems to have failed."""
+
+    def __init__(self) -> None:
+        self.crashed: set[int] = set()
+        self._changed = threading.Condition()
+        self._num_here = 0
+        self._num_loners = 0
+
+    @property
+    def is_out(self) -> bool:
+        """Whether the device failed too many children to be used further."""
+        return len(self.crashed) >= MAX_DEVICE_FAULTS
+
+    @contextlib.contextmanager
+    def shared(self) -> Iterator[bool]:
+        """Hold a place beside others; yields whether there were any when it was taken."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._num_loners == 0)
+            self._num_here += 1
+            had_neighbours = self._num_here > 1
+        try:
+            yield had_neighbours
+        finally:
+            self._release()
+
+    @contextlib.contextmanager
+    def alone(self) -> Iterator[None]:
+        """Hold the whole device: newcomers wait, and those who are there are waited for."""
+        with self._changed:
+            self._num_loners += 1
+            self._changed.wait_for(lambda: self._num_here == 0)
+            self._num_here += 1
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._num_loners -= 1
+            self._release()
+
+    def _release(self) -> None:
+        with self._changed:
+            self._num_here -= 1
+            self._changed.notify_all()

@@ -13,10 +13,15 @@ from fairnad.sandbox.wire import PrepareJob
 __all__ = ["data_root", "prepare_dataset"]
 
 _PREPARE_SECONDS = 3600.0
+_IMAGE_FOLDER = "image-folder:"
+_RAW_FOLDERS = {"imagenet16-120": "FAIRNAD_IMAGENET16"}
+"""Data sets that nobody may pass on, and what names the folder of the user's own files."""
 
 
-def prepare_dataset(sandbox: Sandbox, name: str, root: str | None) -> DatasetInfo:
+def prepare_dataset(sandbox: Sandbox, name: str, root: str | None, *, split_dir: str | None = None) -> DatasetInfo:
     """Make or find the data set `name` below `root`, and return where it is.
+
+    Published split files are looked for in `split_dir` first.
 
     Raises:
         DatasetError: it cannot be had, and what to do.
@@ -28,7 +33,16 @@ def prepare_dataset(sandbox: Sandbox, name: str, root: str | None) -> DatasetInf
         raise DatasetError(
             f"data folder {where} cannot be made: {error.strerror}; set --data-root or FAIRNAD_DATA"
         ) from error
-    report = sandbox.run(PrepareJob(dataset=name, root=str(where)), timeout_seconds=_PREPARE_SECONDS)
+    if name.startswith(_IMAGE_FOLDER):
+        name = _IMAGE_FOLDER + str(_absolute(name.removeprefix(_IMAGE_FOLDER)))
+    raw_dir = os.environ.get(_RAW_FOLDERS.get(name, ""))
+    job = PrepareJob(
+        dataset=name,
+        root=str(where),
+        split_dir=str(_absolute(split_dir)) if split_dir else None,
+        raw_dir=str(_absolute(raw_dir)) if raw_dir else None,
+    )
+    report = sandbox.run(job, timeout_seconds=_PREPARE_SECONDS)
     if report.dataset is None:
         raise DatasetError(report.reason)
     return report.dataset
@@ -37,6 +51,10 @@ def prepare_dataset(sandbox: Sandbox, name: str, root: str | None) -> DatasetInf
 def data_root(given: str | None) -> Path:
     """Return the folder of data sets: `given`, or FAIRNAD_DATA, or the user's cache."""
     if chosen := given or os.environ.get("FAIRNAD_DATA"):
-        return Path(chosen).expanduser().absolute()
-    cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(cache).expanduser().absolute() / "fairnad"
+        return _absolute(chosen)
+    return _absolute(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "fairnad"
+
+
+def _absolute(path: str) -> Path:
+    """Return `path` as it is meant here: a child process has another home and another folder."""
+    return Path(path).expanduser().absolute()

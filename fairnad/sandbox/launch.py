@@ -59,7 +59,6 @@ _SIGNAL_FAILURES = {
         "the system ended the process, most likely for want of memory; make tensors smaller",
     ),
     signal.SIGXCPU: (Failure.TIMEOUT, "the process used more processor time than its time limit allows; compute less"),
-    signal.SIGXFSZ: (Failure.OUTPUT_FLOOD, "the process wrote too much; remove the printing"),
 }
 
 
@@ -177,6 +176,7 @@ class _Zygote:
     def __init__(self, python: str) -> None:
         self._scratch = Path(tempfile.mkdtemp(prefix="fairnad-sandbox-"))
         self._log = self._scratch / "zygote.log"
+        self._has_children = False
         self.last_words = ""
         # Its end by the death of the controller is the end of this connection. (A parent-death signal would come when
         # the thread that starts it ends.)
@@ -194,6 +194,8 @@ class _Zygote:
                     start_new_session=True,
                 )
         except OSError as error:
+            self._control.close()
+            shutil.rmtree(self._scratch, ignore_errors=True)
             raise SandboxError(f"{python} cannot be started: {error}") from error
 
     def is_alive(self) -> bool:
@@ -217,6 +219,7 @@ class _Zygote:
         if not job.recv(32):  # the process id
             self._mourn()
             return None
+        self._has_children = True
         began = time.monotonic()
         job.settimeout(timeout_seconds)
         try:
@@ -248,6 +251,8 @@ class _Zygote:
     def end(self) -> None:
         """Have the process kill its children and end; reap it."""
         self._control.close()
+        if not self._has_children:
+            self._process.kill()  # it may still be warming up
         try:
             self._process.wait(timeout=_KILL_SECONDS)
         except subprocess.TimeoutExpired:
@@ -274,26 +279,27 @@ def _environment(scratch: Path) -> dict[str, str]:
 def _report(model: type[Report], request: ForkRequest, ending: _Ending) -> Report:
     """Return the child's report, or one on the trouble that kept it from reporting."""
     folder = Path(request.folder)
-    try:
-        if ending.status != 0:
-            raise FileNotFoundError  # a report beside another status is not the child's last word
-        report = model.model_validate_json(_read(folder / "report.json"))
-    except FileNotFoundError:
+    has_flooded = _size(folder / "output.txt") > request.max_output_bytes  # past the child's own count, natively
+    if ending.status == 0 and not has_flooded and (folder / "report.json").is_file():
+        report = _parse(folder / "report.json", model)
+    else:
         failure, reason = _trouble(request, ending)
         report = model(failure=failure, reason=reason, details=_tail(folder / "output.txt"))
-    except ValidationError as error:
-        report = model(failure=Failure.CRASH, reason="the process wrote no valid report", details=str(error)[-2000:])
     return report if report.seconds else report.model_copy(update={"seconds": ending.seconds})
 
 
-def _read(path: Path) -> bytes:
+def _parse(path: Path, model: type[Report]) -> Report:
     with path.open("rb") as file:
-        return file.read(_MAX_REPORT_BYTES)
+        text = file.read(_MAX_REPORT_BYTES)
+    try:
+        return model.model_validate_json(text)
+    except ValidationError as error:
+        return model(failure=Failure.CRASH, reason="the process wrote no valid report", details=str(error)[-2000:])
 
 
 def _trouble(request: ForkRequest, ending: _Ending) -> tuple[Failure, str]:
     output = Path(request.folder) / "output.txt"
-    if output.exists() and output.stat().st_size > request.max_output_bytes:
+    if _size(output) > request.max_output_bytes:
         return (
             Failure.OUTPUT_FLOOD,
             f"the process wrote more than {request.max_output_bytes:,} bytes of output; write less",
@@ -313,6 +319,10 @@ def _trouble(request: ForkRequest, ending: _Ending) -> tuple[Failure, str]:
         )
     status = os.WEXITSTATUS(ending.status)
     return Failure.CRASH, f"the process ended with exit status {status} without a report; remove what ends it"
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0
 
 
 def _tail(path: Path) -> str:

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
-from fairnad.records import Costs, DatasetInfo, Failure, Graph, Recipe
+from fairnad.records import Costs, DatasetInfo, Failure, Graph, Limits, Recipe
 
 __all__ = [
     "AnyJob",
@@ -45,8 +45,10 @@ class VerifyJob(_Message):
     check_integrity: bool = True
     train_steps: int = 3
     """Timed training steps after the traces."""
-    batch_size: int = 16
-    """Images of a timed step."""
+    batch_size: int | None = None
+    """Images of a timed step; None: sixteen, or two where sixteen do not fit into the memory."""
+    limits: Limits | None = None
+    """A network over these is reported without its training steps: it will not be trained."""
 
 
 class MeasureJob(_Message):
@@ -87,16 +89,29 @@ class TrainJob(_Message):
     data: TrainingData
     recipe: Recipe
     seed: int
-    device: str = "cpu"
+    gpu: int | None = None
+    """The only GPU that the child may see, as nvidia-smi numbers it; None trains on the CPU."""
+    memory_share: float = 1.0
+    """The part of the GPU's memory that the child may take."""
     threads: int = 1
+
+    @property
+    def device(self) -> str:
+        """The device's name for torch; the one visible GPU is always the first."""
+        return "cpu" if self.gpu is None else "cuda"
 
 
 class PrepareJob(_Message):
-    """Make or find a data set and write its files below `root`. Trusted code only."""
+    """Make or find a data set and write its files below `root`. Trusted code only.
+
+    `split_dir` and `raw_dir` are folders of the user's: of split files, and of the raw files of this data set.
+    """
 
     kind: Literal["prepare"] = "prepare"
     dataset: str
     root: str
+    split_dir: str | None = None
+    raw_dir: str | None = None
 
 
 class Report(_Message):
@@ -121,7 +136,7 @@ class VerifyReport(Report):
     eval_graph: Graph | None = None
     train_graph: Graph | None = None
     is_dynamic: bool = False
-    """The trace changes with the input or the seed of a forward."""
+    """The trace changes with the input or the seed of a forward; both costs are then the largest seen."""
     is_stable: bool = True
     """Three constructions under different seeds gave the same graph."""
     dead_parameters: tuple[str, ...] = ()

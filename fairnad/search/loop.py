@@ -179,24 +179,27 @@ class Search:
         """Record what the executor has to tell."""
         for message in self._tools.executor.messages(timeout_seconds=timeout_seconds):
             child = self._training[message.training.child_id]
-            if isinstance(message, Finished):
-                self._record(child, message)
+            if isinstance(message, Finished) and message.outcome is not None:
+                self._record(child, message.outcome, message)
+            elif isinstance(message, Finished):
+                self._history.attempt_ended(self._attempts.pop(child.id), "failed", at=message.time)
+                self._progress.gave_back(message.slot, message.time)
             else:
                 self._attempts[child.id] = self._history.attempt_started(
                     child.id, f"slot {message.slot}", at=message.time
                 )
                 self._progress.started(child, message.slot, message.time)
 
-    def _record(self, child: Child, message: Finished) -> None:
+    def _record(self, child: Child, outcome: Trained | Failed, message: Finished) -> None:
         del self._training[child.id]
-        self._history.record_outcome(child.id, message.outcome, attempt=self._attempts.pop(child.id), at=message.time)
-        self._progress.finished(replace(child, outcome=message.outcome), message.slot, message.time)
-        if isinstance(message.outcome, Trained):
-            logger.info("child %d: %.2f %% (%s)", child.id, 100 * message.outcome.accuracy, message.outcome.split)
+        self._history.record_outcome(child.id, outcome, attempt=self._attempts.pop(child.id), at=message.time)
+        self._progress.finished(replace(child, outcome=outcome), message.slot, message.time)
+        if isinstance(outcome, Trained):
+            logger.info("child %d: %.2f %% (%s)", child.id, 100 * outcome.accuracy, outcome.split)
         elif child.id == 0:
-            raise ExecutorError(f"the base could not be trained: {message.outcome.reason}")
+            raise ExecutorError(f"the base could not be trained: {outcome.reason}")
         else:
-            logger.info("child %d: training failed (%s)", child.id, message.outcome.failure.value)
+            logger.info("child %d: training failed (%s)", child.id, outcome.failure.value)
 
     def _trained_at(self, key: SlotKey) -> tuple[Child, ...]:
         """Wait for the child of an earlier slot, and return it if it was trained to the end."""

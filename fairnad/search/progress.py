@@ -69,6 +69,13 @@ class Progress:
         self.running[slot] = (child, when)
         self.change()
 
+    def gave_back(self, slot: int, when: float) -> None:
+        """Note that the child of a slot waits for another one."""
+        _, since = self.running.pop(slot)
+        self._busy.append((since, when))
+        self.waiting += 1
+        self.change()
+
     def finished(self, child: Child, slot: int, when: float) -> None:
         """Note that `child`, now with its outcome, left its slot."""
         _, since = self.running.pop(slot)

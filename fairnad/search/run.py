@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -11,7 +12,7 @@ from fairnad.architectures.bases import base_source
 from fairnad.config import Config, dump_config, read_config
 from fairnad.errors import ConfigError, HistoryError
 from fairnad.executors.base import EXECUTORS
-from fairnad.executors.local import cpu_slots
+from fairnad.executors.devices import discover, places
 from fairnad.generators.base import GENERATORS
 from fairnad.history.export import export
 from fairnad.history.store import History
@@ -42,6 +43,8 @@ from fairnad.verification.base import Known
 from fairnad.verification.verifier import NetworkShape, Verifier
 
 __all__ = ["export_child", "resume_search", "start_search"]
+
+logger = logging.getLogger(__name__)
 
 _MEASURE_SECONDS = 120.0
 
@@ -127,13 +130,14 @@ def _search(
         job = MeasureJob(sources=tuple(sources), input_shape=dataset.input_shape, num_classes=dataset.num_classes)
         return sandbox.run(job, timeout_seconds=_MEASURE_SECONDS).costs or (None,) * len(sources)
 
-    num_slots = cpu_slots(config.executor, len(os.sched_getaffinity(0)))
+    where = places(discover(config.executor), config.executor, num_cores=len(os.sched_getaffinity(0)))
+    logger.info("%d slots: %s", len(where), "; ".join(str(place) for place in where))
     executor = load(config.executor.name, EXECUTORS, what="executor")(
         sandbox=sandbox,
         dataset=dataset,
         recipe=config.recipe,
         config=config.executor,
-        num_slots=num_slots,
+        places=where,
         folder=folder / "children",
     )
     tools = Tools(
@@ -145,7 +149,7 @@ def _search(
         num_train_images=dataset.num_train,
     )
     with _noted(history), contextlib.closing(executor):
-        return Search(config, tools, Progress(config.budget, num_slots, observer)).run()
+        return Search(config, tools, Progress(config.budget, len(where), observer)).run()
 
 
 @contextlib.contextmanager

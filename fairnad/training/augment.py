@@ -24,7 +24,7 @@ class Draws(NamedTuple):
     is_flipped_N: Tensor
 
 
-def draw(num_images: int, padding: int, flip: bool, generator: torch.Generator) -> Draws:  # noqa: FBT001
+def draw(num_images: int, padding: int, flip: bool, generator: torch.Generator) -> Draws:
     """Return a fresh permutation with windows of 0..2 * padding, and flips of even chance where `flip`."""
     order = torch.randperm(num_images, generator=generator)
     tops, lefts = torch.randint(2 * padding + 1, (2, num_images), generator=generator)
@@ -56,4 +56,5 @@ class Normaliser:
         self._std = torch.tensor(std, device=device)[:, None, None]
 
     def __call__(self, images_NCHW: Tensor, memory_format: torch.memory_format) -> Tensor:
+        """Return the images as float32."""
         return images_NCHW.to(torch.float32, memory_format=memory_format).sub_(self._mean).div_(self._std)

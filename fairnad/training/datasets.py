@@ -9,12 +9,13 @@ import difflib
 import hashlib
 import importlib
 import inspect
+import shutil
 import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,14 +25,24 @@ from fairnad.errors import DatasetError
 from fairnad.records import DatasetInfo
 from fairnad.sandbox.wire import PrepareJob, PrepareReport
 
-__all__ = ["DATASETS", "RawDataset", "Split", "channel_statistics", "prepare"]
+__all__ = ["DATASETS", "RawDataset", "Sources", "Split", "channel_statistics", "prepare"]
 
 DATASETS = {
     "cluttered-digits": "fairnad.training.digits:make",
+    "cifar10": "fairnad.training.cifar:make_cifar10",
+    "cifar100": "fairnad.training.cifar:make_cifar100",
+    "imagenet16-120": "fairnad.training.imagenet16:make",
+    "fashion-mnist": "fairnad.training.fashion_mnist:make",
+    "image-folder": "fairnad.training.image_folder:make",
 }
 """Known data sets: name -> "module:function". `my_package.data:make` works from a configuration too."""
 
+_FINGERPRINTS = {"image-folder": "fairnad.training.image_folder:fingerprint"}
+"""Those named "<family>:<argument>": what tells, of an argument, when the prepared files are out of date."""
+
 _INFO = "dataset.json"
+_BLOCK = 4096
+"""Images counted at a time."""
 _ADAPTER = TypeAdapter(DatasetInfo)
 
 
@@ -42,10 +53,23 @@ class Split:
     images: NDArray[np.uint8]
     labels: NDArray[np.int64]
 
+    def take(self, indices: NDArray[np.int64] | None) -> Split:
+        """Return the images at `indices`, all for None. Indices past the end are left out.
+
+        So a small file set in a published form takes its part of the published split.
+        """
+        if indices is None:
+            return self
+        inside = indices[indices < len(self.labels)]
+        return Split(self.images[inside], self.labels[inside])
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RawDataset:
-    """What a maker returns. `mean` and `std` are in units of 0..255, one a channel; padding in pixels."""
+    """What a maker returns. `mean` and `std` are in units of 0..255, one a channel; padding in pixels.
+
+    `final_train` is what the final training uses, where that is more than `train`.
+    """
 
     train: Split
     val: Split
@@ -56,58 +80,106 @@ class RawDataset:
     flip: bool
     crop_padding: int
     notes: tuple[str, ...] = ()
+    final_train: Split | None = None
 
 
-Maker = Callable[[Path], RawDataset]
-"""Takes the root folder, below which it finds or keeps raw files, and returns the same arrays at every call."""
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """Where a maker finds what it needs, and below `root` keeps what it downloads.
+
+    `split_dir` is the user's folder of split files, `raw_dir` that of this data set's raw files; `argument` is what
+    follows the colon in "image-folder:PATH".
+    """
+
+    root: Path
+    split_dir: Path | None = None
+    raw_dir: Path | None = None
+    argument: str = ""
+
+    def raw(self, folder: str) -> Path:
+        """Return where raw files are: the user's folder, else `folder` below `<root>/raw`."""
+        return self.raw_dir or self.root / "raw" / folder
+
+
+Maker = Callable[[Sources], RawDataset]
+"""Returns the same arrays at every call."""
 
 
 def prepare(job: PrepareJob, folder: Path) -> PrepareReport:
     """Return the data set of `job`, made below `job.root` unless it is there already.
 
     Nothing is written to `folder`, the job's own. The files live in `<name>-<version>`, where the version is a hash of
-    the maker's module, so that an edited maker never meets the files of an older one.
+    the maker's module, so that an edited maker never meets the files of an older one, and of the argument's state.
 
     Raises:
-        DatasetError: the name is unknown, the maker cannot be imported, or its arrays cannot be used.
+        DatasetError: the name is unknown, the maker cannot be imported, it finds no data, or they cannot be used.
     """
     started = time.perf_counter()
-    maker = _find_maker(job.dataset)
-    version = hashlib.sha256(Path(inspect.getfile(maker)).read_bytes()).hexdigest()[:12]
-    place = Path(job.root).resolve() / f"{job.dataset.replace(':', '.')}-{version}"
+    name, _, argument = job.dataset.partition(":")
+    if name not in _FINGERPRINTS:
+        name, argument = job.dataset, ""
+    maker = _find_function(name, DATASETS.get(name, name))
+    version = hashlib.sha256(Path(inspect.getfile(maker)).read_bytes())
+    if name in _FINGERPRINTS:
+        version.update(_find_function(name, _FINGERPRINTS[name])(argument).encode())
+    sources = Sources(
+        root=Path(job.root).resolve(),
+        split_dir=Path(job.split_dir) if job.split_dir else None,
+        raw_dir=Path(job.raw_dir) if job.raw_dir else None,
+        argument=argument,
+    )
+    place = sources.root / f"{name.replace(':', '.')}-{version.hexdigest()[:12]}"
     if not (place / _INFO).is_file():
-        _make(job.dataset, maker, place)
+        _make(job.dataset, maker, sources, place)
     return PrepareReport(dataset=_read_info(place), seconds=time.perf_counter() - started)
 
 
 def channel_statistics(images: NDArray[np.uint8]) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Return mean and standard deviation of each channel, in units of 0..255."""
-    mean, std = images.mean(axis=(0, 2, 3), dtype=np.float64), images.std(axis=(0, 2, 3), dtype=np.float64)
+    counts = np.zeros((images.shape[1], 256))
+    for start in range(0, len(images), _BLOCK):  # numpy's own `std` takes eight times the memory of the images
+        for channel, values in enumerate(images[start : start + _BLOCK].swapaxes(0, 1)):
+            counts[channel] += np.bincount(values.ravel(), minlength=256)
+    shares, brightness = counts / counts.sum(axis=1, keepdims=True), np.arange(256)
+    mean = shares @ brightness
+    std = np.sqrt((shares * (brightness - mean[:, None]) ** 2).sum(axis=1))
     return tuple(float(value) for value in mean), tuple(float(value) for value in std)
 
 
-def _find_maker(name: str) -> Maker:
-    module_name, colon, function = DATASETS.get(name, name).partition(":")
+def _find_function(name: str, target: str) -> Callable[..., Any]:
+    """Return the function "module:function" of the data set `name`."""
+    module_name, colon, function_name = target.partition(":")
     if not colon:
         near = difflib.get_close_matches(name, DATASETS, n=1, cutoff=0.0)[0]
         raise DatasetError(
-            f"data set {name!r} is unknown; did you mean {near!r}? "
-            f'Known: {", ".join(sorted(DATASETS))}; your own is named "my_package.data:make"'
+            f"data set {name!r} is unknown; did you mean {near!r}? Known: {', '.join(sorted(DATASETS))} "
+            '(image-folder:PATH); your own is named "my_package.data:make"'
         )
     try:
-        maker = getattr(importlib.import_module(module_name), function, None)
+        function = getattr(importlib.import_module(module_name), function_name, None)
     except ImportError as error:
         raise DatasetError(f"data set {name!r}: module {module_name!r} cannot be imported: {error}") from error
-    if not inspect.isfunction(maker):
-        raise DatasetError(f"data set {name!r}: {module_name!r} has no function {function!r}")
-    return cast(Maker, maker)
+    if not inspect.isfunction(function):
+        raise DatasetError(f"data set {name!r}: {module_name!r} has no function {function_name!r}")
+    return cast(Callable[..., Any], function)
 
 
-def _make(name: str, maker: Maker, place: Path) -> None:
+def _make(name: str, maker: Maker, sources: Sources, place: Path) -> None:
+    try:
+        sources.root.mkdir(parents=True, exist_ok=True)
+        raw = maker(sources)
+        _check(name, raw)
+        _place(name, raw, place)
+    except OSError as error:
+        free = shutil.disk_usage(sources.root).free // 10**6
+        raise DatasetError(
+            f"data set {name!r} cannot be made below {sources.root}, where {free:,} MB are free: {error}; "
+            "make room or set the permissions there, or choose another folder with --data-root"
+        ) from error
+
+
+def _place(name: str, raw: RawDataset, place: Path) -> None:
     """Write the data set beside `place`, then move it there: whoever comes second keeps the first one's files."""
-    place.parent.mkdir(parents=True, exist_ok=True)
-    raw = maker(place.parent)
-    _check(name, raw)
     with tempfile.TemporaryDirectory(dir=place.parent, prefix=".making-") as temporary:
         staged = Path(temporary) / place.name
         _write(name, raw, staged)
@@ -119,7 +191,10 @@ def _make(name: str, maker: Maker, place: Path) -> None:
 
 
 def _check(name: str, raw: RawDataset) -> None:
-    for split, part in (("train", raw.train), ("val", raw.val), ("test", raw.test)):
+    parts = {"train": raw.train, "val": raw.val, "test": raw.test}
+    if raw.final_train is not None:
+        parts["final training"] = raw.final_train
+    for split, part in parts.items():
         shape, found = part.images.shape, f"{part.images.dtype} {part.images.shape}"
         if part.images.dtype != np.uint8 or len(shape) != 4 or shape[1:] != (3, *raw.train.images.shape[2:]):
             raise DatasetError(f"data set {name!r}: {split} images are {found}, expected uint8 (N, 3, H, W)")
@@ -130,6 +205,9 @@ def _check(name: str, raw: RawDataset) -> None:
         if low < 0 or high >= raw.num_classes:
             expected = f"0..{raw.num_classes - 1}"
             raise DatasetError(f"data set {name!r}: {split} labels are {low}..{high}, expected {expected}")
+    if raw.train.labels.min() == raw.train.labels.max():
+        only = int(raw.train.labels[0])
+        raise DatasetError(f"data set {name!r}: all train images are of class {only}; expected two classes at least")
 
 
 def _write(name: str, raw: RawDataset, place: Path) -> None:
@@ -142,6 +220,9 @@ def _write(name: str, raw: RawDataset, place: Path) -> None:
     np.save(images / "test_images.npy", raw.test.images)
     np.save(labels / "val_labels.npy", raw.val.labels)
     np.save(labels / "test_labels.npy", raw.test.labels)
+    if raw.final_train is not None:
+        np.save(images / "final_train_images.npy", raw.final_train.images)
+        np.save(labels / "final_train_labels.npy", raw.final_train.labels)  # the validation labels are among them
     info = DatasetInfo(
         name=name,
         num_classes=raw.num_classes,
@@ -156,6 +237,7 @@ def _write(name: str, raw: RawDataset, place: Path) -> None:
         folder=images.name,
         labels_folder=labels.name,
         notes=raw.notes,
+        num_final_train=None if raw.final_train is None else len(raw.final_train.labels),
     )
     (place / _INFO).write_bytes(_ADAPTER.dump_json(info, indent=1))
 

@@ -6,13 +6,11 @@ split before anything is composed: no stroke of an evaluated canvas was ever see
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.datasets import load_digits
 
-from fairnad.training.datasets import RawDataset, Split, channel_statistics
+from fairnad.training.datasets import RawDataset, Sources, Split, channel_statistics
 
 __all__ = ["compose", "make", "split_sources"]
 
@@ -24,11 +22,11 @@ _HELD_OUT = 25
 _CANVASES = 4
 """Canvases of each source digit."""
 _FRAGMENTS = 4
-_FRAGMENT = 5
+_FRAGMENT = 4
 """Height and width of a fragment: enough for a stroke, too little for a digit."""
-_CONTRAST = 0.35
-"""Least distance between the colours of digit and background, as a fraction of the longest."""
-_NOISE = 0.12
+_DARKEST_DIGIT, _LIGHTEST_GROUND = 0.5, 0.4
+"""Brightness in any channel: a digit is lighter than its ground. With both signs, a small network never starts."""
+_NOISE = 0.05
 """Standard deviation of the noise, as a fraction of full brightness."""
 _PADDING = 1
 """Of the random crop. A digit lies at least this far inside, so that no crop cuts a stroke of the class away."""
@@ -36,15 +34,13 @@ _PADDING = 1
 Floats = NDArray[np.float32]
 
 
-def make(root: Path) -> RawDataset:
-    """Return the data set; the same arrays at every call. Nothing is read from `root`."""
+def make(sources: Sources) -> RawDataset:
+    """Return the data set; the same arrays at every call. Nothing is read from `sources`."""
     bunch = load_digits()
     glyphs, labels = (bunch.images / 16.0).astype(np.float32), bunch.target.astype(np.int64)
     parts = split_sources(labels)
     streams = np.random.default_rng(_SEED).spawn(len(parts))
-    train, val, test = (
-        compose(glyphs[part], labels[part], rng) for part, rng in zip(parts, streams, strict=True)
-    )
+    train, val, test = (compose(glyphs[part], labels[part], rng) for part, rng in zip(parts, streams, strict=True))
     mean, std = channel_statistics(train.images)
     return RawDataset(
         train=train,
@@ -86,17 +82,15 @@ def compose(glyphs: Floats, labels: NDArray[np.int64], rng: np.random.Generator)
 
 
 def _backgrounds(num: int, rng: np.random.Generator) -> tuple[Floats, Floats]:
-    """Return plain canvases (num, 3, H, W) and, for each, the colour (num, 3) of a digit that stands out from it."""
-    tints = rng.random((num, 3), dtype=np.float32)
-    colours = rng.random((num, 3), dtype=np.float32)
-    while (close := np.linalg.norm(tints - colours, axis=1) < _CONTRAST * np.sqrt(3)).any():
-        colours[close] = rng.random((int(close.sum()), 3), dtype=np.float32)
+    """Return plain canvases (num, 3, H, W) and, for each, the colour (num, 3) of its digit."""
+    tints = _LIGHTEST_GROUND * rng.random((num, 3), dtype=np.float32)
+    colours = _DARKEST_DIGIT + (1 - _DARKEST_DIGIT) * rng.random((num, 3), dtype=np.float32)
     return np.broadcast_to(tints[:, :, None, None], (num, 3, _SIZE, _SIZE)), colours
 
 
 def _fragments(glyphs: Floats, rng: np.random.Generator) -> Floats:
     """Return a random window of each glyph: (N, 8, 8) -> (N, _FRAGMENT, _FRAGMENT)."""
-    rows, columns = (rng.integers(0, _GLYPH - _FRAGMENT + 1, (2, len(glyphs), 1, 1)))
+    rows, columns = rng.integers(0, _GLYPH - _FRAGMENT + 1, (2, len(glyphs), 1, 1))
     steps = np.arange(_FRAGMENT)
     return glyphs[np.arange(len(glyphs))[:, None, None], rows + steps[:, None], columns + steps]
 

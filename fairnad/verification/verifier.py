@@ -63,6 +63,7 @@ class Verifier:
             input_shape=self._shape.input_shape,
             num_classes=self._shape.num_classes,
             check_integrity=self._config.integrity != "off",
+            limits=self._limits,
         )
         return self._sandbox.run(
             job, timeout_seconds=self._config.timeout_seconds, memory_bytes=self._config.memory_bytes

@@ -9,7 +9,7 @@ from fairnad.architectures.source import Source
 from fairnad.generators.operators import categories as c
 from fairnad.generators.operators.base import Operator, Rewrite, Scope
 from fairnad.generators.operators.change import Change
-from fairnad.generators.operators.choice import main_sites
+from fairnad.generators.operators.choice import main_sites, outside
 from fairnad.generators.operators.sites import NORMS, Site, find_sites, find_stages, norm_channels
 
 __all__ = ["OPERATORS"]
@@ -17,7 +17,7 @@ __all__ = ["OPERATORS"]
 
 def _add(source: Source, scope: Scope, rng: random.Random, *, part: str, attribute: str, name: str) -> Rewrite | None:
     """Put the layer where the scope allows it: rather behind a stage if only `Network` may be altered."""
-    blocks = [owner for owner in scope.owners if owner != "Network"]
+    blocks = [owner for owner in outside(source, scope.owners, part) if owner != "Network"]
     places = _norms(source, blocks, scope, rng) if blocks else []
     if scope.has_network and (not places or rng.random() < 0.3):
         places = _stages(source, scope, rng) or places
@@ -28,6 +28,18 @@ def _add(source: Source, scope: Scope, rng: random.Random, *, part: str, attribu
     for site, channels in places:
         change.put_behind(site, attribute, f"{called}()" if part == "DropPath" else f"{called}({channels})")
     return change.finish(f"{', '.join(dict.fromkeys(site.label for site, _ in places))} + {name}")
+
+
+def _append(
+    source: Source, scope: Scope, rng: random.Random, *, part: str, attribute: str, name: str
+) -> Rewrite | None:
+    """Put the layer behind the last stage: its cost grows with the square of the positions."""
+    stages = find_stages(source) if scope.has_network else []
+    if not stages:
+        return None
+    change = Change(source)
+    change.put_behind(stages[-1].site, attribute, f"{change.part(part)}({stages[-1].out_channels})")
+    return change.finish(f"{stages[-1].site.label} + {name}")
 
 
 def _norms(source: Source, owners: list[str], scope: Scope, rng: random.Random) -> list[tuple[Site, str]]:
@@ -56,13 +68,24 @@ def _layer(part: str, attribute: str, name: str, mains: tuple[str, ...], keyword
     return Operator(name, apply, mains, keywords, prefix=part)
 
 
+def _last_layer(part: str, attribute: str, name: str, mains: tuple[str, ...], keywords: tuple[str, ...]) -> Operator:
+    return Operator(name, partial(_append, part=part, attribute=attribute, name=name), mains, keywords)
+
+
 OPERATORS = (
     _layer(
         "SqueezeExcitation",
         "se",
         "squeeze-and-excitation",
         (c.RECALIBRATION, c.ARRANGEMENT),
-        ("channel attention (se block)", "squeeze-and-excitation", "squeeze", "use_se", "se block", "channel attention"),
+        (
+            "channel attention (se block)",
+            "squeeze-and-excitation",
+            "squeeze",
+            "use_se",
+            "se block",
+            "channel attention",
+        ),
     ),
     _layer(
         "EfficientChannelAttention",
@@ -140,7 +163,7 @@ OPERATORS = (
         (c.INPUT,),
         ("position embedding", "encodes position", "position encoding"),
     ),
-    _layer(
+    _last_layer(
         "SelfAttention",
         "attention",
         "self-attention",
@@ -161,9 +184,13 @@ OPERATORS = (
         (c.EFFICIENT_TRANSFORMER, c.BLOCKS),
         ("windowed attention", "window", "swin"),
     ),
-    _layer("LinearAttention", "attention", "linear attention", (c.EFFICIENT_TRANSFORMER,), ("linear attention", "linearly")),
-    _layer("AxialAttention", "attention", "axial attention", (c.EFFICIENT_TRANSFORMER,), ("axial", "own row", "own column")),
     _layer(
+        "LinearAttention", "attention", "linear attention", (c.EFFICIENT_TRANSFORMER,), ("linear attention", "linearly")
+    ),
+    _layer(
+        "AxialAttention", "attention", "axial attention", (c.EFFICIENT_TRANSFORMER,), ("axial", "own row", "own column")
+    ),
+    _last_layer(
         "TransformerBlock",
         "transformer",
         "transformer block",

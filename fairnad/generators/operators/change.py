@@ -8,7 +8,7 @@ import re
 from fairnad.architectures.parts import part_source
 from fairnad.architectures.source import Definition, Edit, Source, splice
 from fairnad.generators.operators.base import Rewrite
-from fairnad.generators.operators.sites import Holder, Site, calls_of
+from fairnad.generators.operators.sites import Conv, Holder, Site, calls_of
 
 __all__ = ["Change"]
 
@@ -37,6 +37,19 @@ class Change:
         """Put text around `node`."""
         start, end = self._source.span(node)
         self._edits += [Edit(start, start, before), Edit(end, end, after)]
+
+    def rewrap(self, outer: ast.expr, inner: ast.expr, before: str, after: str) -> None:
+        """Put other text around `inner` than that of `outer`, which it is a part of."""
+        (start, end), (inner_start, inner_end) = self._source.span(outer), self._source.span(inner)
+        self._edits += [Edit(start, inner_start, before), Edit(inner_end, end, after)]
+
+    def set_kernel(self, conv: Conv, size: int, *, padding: int) -> None:
+        """Give `conv` another kernel, and the padding that goes with it unless that says "same"."""
+        self.replace(conv.nodes["kernel_size"], str(size))
+        if "padding" not in conv.nodes:
+            self.add_argument(conv.site.call, f"padding={padding}")
+        elif "same" not in self._source.code(conv.nodes["padding"]):
+            self.replace(conv.nodes["padding"], str(padding))
 
     def add_argument(self, call: ast.Call, text: str) -> None:
         """Add `text` as the last argument of `call`, which has some already."""

@@ -9,7 +9,7 @@ from fairnad.architectures.source import Source
 from fairnad.generators.operators.base import Scope
 from fairnad.generators.operators.sites import Site, is_exposed, is_part
 
-__all__ = ["choose_sites", "main_sites", "replaceable"]
+__all__ = ["choose_sites", "main_sites", "outside", "replaceable"]
 
 _ORDINALS = {"first": 0, "second": 1, "last": -1}
 _ALL = re.compile(r"\b(every|each|both|all|any) (\w+ )?(conv|relu|3x3|activation|norm|batch)")
@@ -19,6 +19,13 @@ def main_sites(source: Source, sites: list[Site]) -> list[Site]:
     """Return the sites off shortcuts and gates and in classes of the network's own, if there are any."""
     own = [site for site in sites if not is_part(source, site.owner)] or sites
     return [site for site in own if not site.is_on_side] or own
+
+
+def outside(source: Source, owners: tuple[str, ...], part: str) -> list[str]:
+    """Return `owners` without those that any version of the class `part` is made of: no class may hold itself."""
+    versions = [name for name in source.classes if name.rstrip("0123456789") == part]
+    inner = {name for version in versions for name in source.reached_from(version)}
+    return [owner for owner in owners if owner not in inner]
 
 
 def replaceable(source: Source, sites: list[Site]) -> list[Site]:

@@ -9,7 +9,7 @@ from fairnad.architectures.source import Source
 from fairnad.generators.operators import categories as c
 from fairnad.generators.operators.base import Operator, Rewrite, Scope
 from fairnad.generators.operators.change import Change
-from fairnad.generators.operators.choice import choose_sites, replaceable
+from fairnad.generators.operators.choice import choose_sites, outside, replaceable
 from fairnad.generators.operators.sites import Conv, find_convs
 
 __all__ = ["OPERATORS"]
@@ -23,7 +23,8 @@ def _choose(source: Source, scope: Scope, rng: random.Random, convs: list[Conv])
 
 
 def _substitute(source: Source, scope: Scope, rng: random.Random, *, part: str, name: str) -> Rewrite | None:
-    plain = [conv for conv in find_convs(source, scope.owners) if conv.is_plain]
+    owners = outside(source, scope.owners, part)
+    plain = [conv for conv in find_convs(source, owners) if conv.is_plain]
     allowed = replaceable(source, [conv.site for conv in plain])
     chosen = _choose(source, scope, rng, [conv for conv in plain if conv.site in allowed])
     if not chosen:
@@ -47,7 +48,7 @@ def _change_kernel(source: Source, scope: Scope, rng: random.Random) -> Rewrite 
     size = rng.choice(wished or others)
     change = Change(source)
     for conv in chosen:
-        _set_kernel(change, conv, size, padding=size // 2)
+        change.set_kernel(conv, size, padding=size // 2)
     return change.finish(f"{_labels(chosen)} -> kernel {size}x{size}")
 
 
@@ -58,15 +59,9 @@ def _dilate(source: Source, scope: Scope, rng: random.Random) -> Rewrite | None:
         return None
     change = Change(source)
     for conv in chosen:
-        _set_kernel(change, conv, int(conv.kernel), padding=2 * (int(conv.kernel) // 2))
+        change.set_kernel(conv, int(conv.kernel), padding=2 * (int(conv.kernel) // 2))
         change.add_argument(conv.site.call, "dilation=2")
     return change.finish(f"{_labels(chosen)} -> dilation 2")
-
-
-def _set_kernel(change: Change, conv: Conv, size: int, *, padding: int) -> None:
-    change.replace(conv.nodes["kernel_size"], str(size))
-    if "same" not in str(getattr(conv.nodes["padding"], "value", "")):
-        change.replace(conv.nodes["padding"], str(padding))
 
 
 def _labels(convs: list[Conv]) -> str:
@@ -118,7 +113,9 @@ OPERATORS = (
         ("input subtraction", "minus its own input", "poolformer", "token mixer"),
     ),
     _layer("LocalGlobalConv", "local and global halves", (c.BLOCKS, c.PATTERNS), ("local-global", "globally pooled")),
-    _layer("ParallelConv", "parallel 1x1 branch", (c.BRANCHES,), ("multi-branch", "parallel", "extra branch", "repvgg")),
+    _layer(
+        "ParallelConv", "parallel 1x1 branch", (c.BRANCHES,), ("multi-branch", "parallel", "extra branch", "repvgg")
+    ),
     _layer("PooledBranchConv", "pooling branch", (c.BRANCHES, c.FUSION), ("pooling branch", "pooled branch")),
     _layer(
         "ConcatBranchConv",
@@ -126,7 +123,9 @@ OPERATORS = (
         (c.BRANCHES, c.FUSION, c.EFFICIENT_CONVOLUTION),
         ("concatenation", "concatenate", "3x3 and 5x5", "3x3 and a 5x5", "inception"),
     ),
-    _layer("GatedConv", "gated convolution", (c.FUSION, c.RECALIBRATION), ("element-wise product", "as a gate", "gated")),
+    _layer(
+        "GatedConv", "gated convolution", (c.FUSION, c.RECALIBRATION), ("element-wise product", "as a gate", "gated")
+    ),
     _layer(
         "MultiResolutionConv",
         "second convolution at half resolution",
@@ -146,12 +145,17 @@ OPERATORS = (
         ("multi-scale feature extraction", "one after the other", "res2net", "multi-scale"),
     ),
     _layer(
-        "DenseConv", "densely connected convolutions", (c.DENSE,), ("dense block", "earlier features", "densely", "dense")
+        "DenseConv",
+        "densely connected convolutions",
+        (c.DENSE,),
+        ("dense block", "earlier features", "densely", "dense"),
     ),
     _layer(
         "ConcatInputConv", "input concatenated and compressed", (c.DENSE, c.FUSION), ("concatenate the input", "reuse")
     ),
-    _layer("PartialConv", "convolution of half the channels", (c.DENSE, c.BLOCKS), ("one half of the channels", "partial")),
+    _layer(
+        "PartialConv", "convolution of half the channels", (c.DENSE, c.BLOCKS), ("one half of the channels", "partial")
+    ),
     _layer("MixtureConv", "mixture of two convolutions", (c.DYNAMIC,), ("experts", "mixture", "dynamic convolution")),
     Operator(
         "kernel size",

@@ -9,14 +9,14 @@ from fairnad.architectures.source import Source
 from fairnad.generators.operators import categories as c
 from fairnad.generators.operators.base import Operator, Rewrite, Scope
 from fairnad.generators.operators.change import Change
-from fairnad.generators.operators.choice import choose_sites, replaceable
+from fairnad.generators.operators.choice import choose_sites, outside, replaceable
 from fairnad.generators.operators.sites import NORMS, find_sites, norm_channels
 
 __all__ = ["OPERATORS"]
 
 
 def _renormalize(source: Source, scope: Scope, rng: random.Random, *, kind: str, name: str) -> Rewrite | None:
-    sites = find_sites(source, scope.owners, set(NORMS) - {kind})
+    sites = find_sites(source, outside(source, scope.owners, kind), set(NORMS) - {kind})
     sites = replaceable(source, [site for site in sites if norm_channels(source, site) is not None])
     chosen = choose_sites(source, sites, scope, rng)
     if not chosen:

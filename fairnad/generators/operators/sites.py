@@ -11,7 +11,22 @@ from fairnad.architectures.parts import part_sources
 from fairnad.architectures.roles import Roles
 from fairnad.architectures.source import Source, argument_of, callee_name
 
-__all__ = ["ACTIVATIONS", "NORMS", "Conv", "Holder", "Site", "Stage", "calls_of", "find_convs", "find_sites", "find_stages", "is_exposed", "is_part", "norm_channels"]
+__all__ = [
+    "ACTIVATIONS",
+    "IMAGE_CHANNELS",
+    "NORMS",
+    "Conv",
+    "Holder",
+    "Site",
+    "Stage",
+    "calls_of",
+    "find_convs",
+    "find_sites",
+    "find_stages",
+    "is_exposed",
+    "is_part",
+    "norm_channels",
+]
 
 NORMS = {
     "BatchNorm2d": ("num_features", 0),
@@ -27,6 +42,8 @@ _SIDE = ("shortcut", "down", "skip", "proj", "residual", "identity", "se", "gate
 _FLAT = frozenset({"Linear", "Flatten", "AdaptiveAvgPool2d", "AdaptiveMaxPool2d", "LazyLinear"})
 
 
+IMAGE_CHANNELS = frozenset({"3", "3 + 2"})
+"""What a convolution that reads images has for `in_channels`: with coordinates, there are two more."""
 _CONV_ARGUMENTS = ("in_channels", "out_channels", "kernel_size", "stride", "padding", "dilation", "groups")
 
 
@@ -77,7 +94,7 @@ class Conv:
     @property
     def is_plain(self) -> bool:
         """Whether it is a spatial convolution of all channels that reads features, not images."""
-        return self.is_same and self.kernel != "1" and self.groups == "1" and self.in_channels != "3"
+        return self.is_same and self.kernel != "1" and self.groups == "1" and self.in_channels not in IMAGE_CHANNELS
 
 
 @dataclass(frozen=True, slots=True, eq=False)

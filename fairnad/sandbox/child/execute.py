@@ -1,7 +1,7 @@
 """The child's side of `verify` and `measure`: run generated code once, and report what was seen.
 
-It judges what cannot go on (an error, a wrong
-shape, NaN, no gradient); costs, structure and integrity are reported, and judged by the controller.
+It refuses what cannot go on (an error, a wrong shape, NaN, no gradient); costs, structure and integrity are only
+reported, for the controller to judge.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import statistics
 import time
 import warnings
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,8 +39,7 @@ def verify(job: VerifyJob, folder: Path) -> VerifyReport:
     """
     began = time.perf_counter()
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # generated code may warn of what it likes
+        with _undisturbed():
             report = _verify(job)
     except Refused as refused:
         report = VerifyReport(failure=refused.failure, reason=refused.reason, details=refused.details)
@@ -52,11 +52,22 @@ def measure(job: MeasureJob, folder: Path) -> MeasureReport:
     `folder` is not used: nothing but the report leaves the process.
     """
     began = time.perf_counter()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with _undisturbed():
         costs = tuple(_costs(source, job) for source in job.sources)
         fvcore = tuple(_fvcore_flops(source, job) for source in job.sources) if job.with_fvcore else ()
     return MeasureReport(costs=costs, fvcore_flops=fvcore, seconds=time.perf_counter() - began)
+
+
+_STEP_BATCH, _SMALL_STEP_BATCH = 16, 2
+"""Images of a timed training step, and where they do not fit into the memory."""
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Let generated code warn of what it likes, and keep `torch.compile` from taking minutes over a few forwards."""
+    with warnings.catch_warnings(), torch._dynamo.config.patch(disable=True):
+        warnings.simplefilter("ignore")
+        yield
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,22 +86,35 @@ class _Observation:
 def _verify(job: VerifyJob) -> VerifyReport:
     network_class = load_network(job.source)
     network = _construct(network_class, job, seed=job.seed)
+    initial = [tensor.detach().clone() for tensor in _all_tensors(network)]
     first = _observe(network, job, seed=job.seed)
+    if job.limits is not None and not job.limits.allow(first.eval.costs):
+        return _report(first)
     dead = _backward(network, first.logits, _labels(job, 2))
     second = _observe(network, job, seed=job.seed + 1)
-    is_stable = all(_is_same_again(network_class, network, first, job, seed=job.seed + more) for more in (1, 2))
-    step_seconds, dead_in_steps = _train(network, job)
+    is_stable = all(_rebuild(network_class, initial, job, seed=job.seed + more) == first.graphs for more in (1, 2))
+    is_dynamic = first.graphs != second.graphs
+    largest = _largest([trace.costs for seen in (first, second) for trace in (seen.eval, seen.train)])
+    steps = _train(network, job)
+    update = {
+        "is_dynamic": is_dynamic,
+        "is_stable": is_stable,
+        "dead_parameters": tuple(sorted(dead & steps.dead)),
+        "deviation": _deviation(network, job) if job.check_integrity else None,
+        "step_seconds": steps.seconds,
+        "step_batch": steps.batch_size if job.train_steps else None,
+    }
+    if is_dynamic:
+        update |= {"costs": largest, "batch_costs": largest}
+    return _report(first).model_copy(update=update)
+
+
+def _report(seen: _Observation) -> VerifyReport:
     return VerifyReport(
-        costs=_larger(first.eval.costs, second.eval.costs),
-        batch_costs=_larger(first.train.costs, second.train.costs),
-        eval_graph=first.eval.graph,
-        train_graph=first.train.graph,
-        is_dynamic=first.graphs != second.graphs,
-        is_stable=is_stable,
-        dead_parameters=tuple(sorted(dead & dead_in_steps)),
-        deviation=_deviation(network, job) if job.check_integrity else None,
-        step_seconds=step_seconds,
-        step_batch=job.batch_size if step_seconds is not None else None,
+        costs=seen.eval.costs,
+        batch_costs=seen.train.costs,
+        eval_graph=seen.eval.graph,
+        train_graph=seen.train.graph,
     )
 
 
@@ -98,7 +122,7 @@ def _construct(network_class: type[nn.Module], job: VerifyJob | MeasureJob, *, s
     """Return a network whose lazy parameters have their shapes, so that no trace contains their initialisation."""
     _seed(seed)
     network = build(network_class, job.num_classes)
-    if any(is_lazy(tensor) for tensor in _all_tensors(network)):
+    if any(is_lazy(parameter) for _, parameter in named_parameters(network)):
         with phase(Failure.FORWARD_ERROR), torch.no_grad():
             network.eval()(torch.zeros(1, *job.input_shape))
     return network
@@ -123,23 +147,22 @@ def _trace(
         return tracer.finish(logits), logits
 
 
-def _is_same_again(
-    network_class: type[nn.Module], network: nn.Module, first: _Observation, job: VerifyJob, *, seed: int
-) -> bool:
-    """Return whether another construction gives the graph of `first`.
+def _rebuild(
+    network_class: type[nn.Module], initial: list[Tensor], job: VerifyJob, *, seed: int
+) -> tuple[Graph, Graph] | None:
+    """Return the graphs of another construction; None if its tensors have not the shapes of `initial`.
 
-    It gets the weights of `network`, so that a branch on activations goes the same way. Train mode at batch 2 shows
-    all that eval mode does.
+    It takes the weights, the images and the forward seed of the first one, so that a branch on values goes the same
+    way, and only a structure drawn at random can differ.
     """
-    other = _construct(network_class, job, seed=seed)
-    here, there = ([tensor for tensor in _all_tensors(each) if not is_lazy(tensor)] for each in (other, network))
-    if [tensor.shape for tensor in here] != [tensor.shape for tensor in there]:
-        return False
+    network = _construct(network_class, job, seed=seed)
+    tensors = list(_all_tensors(network))
+    if [tensor.shape for tensor in tensors] != [tensor.shape for tensor in initial]:
+        return None
     with phase(Failure.INIT_ERROR), torch.no_grad():
-        for target, value in zip(here, there, strict=True):
-            target.copy_(value)
-    trace, _ = _trace(other, _images(job, 2, job.seed), job.num_classes, seed=job.seed, is_training=True)
-    return trace.graph == first.train.graph
+        for tensor, value in zip(tensors, initial, strict=True):
+            tensor.copy_(value)
+    return _observe(network, job, seed=job.seed).graphs
 
 
 def _backward(network: nn.Module, logits: Tensor, labels: Tensor) -> frozenset[str]:
@@ -168,8 +191,29 @@ def _backward(network: nn.Module, logits: Tensor, labels: Tensor) -> frozenset[s
     return dead
 
 
-def _train(network: nn.Module, job: VerifyJob) -> tuple[float | None, frozenset[str]]:
-    """Take training steps; return the median seconds of one, and the names of parameters without a gradient."""
+@dataclass(frozen=True, slots=True)
+class _Steps:
+    """Some training steps: the median seconds of one, its images, and the parameters that never had a gradient."""
+
+    seconds: float | None
+    batch_size: int
+    dead: frozenset[str]
+
+
+def _train(network: nn.Module, job: VerifyJob) -> _Steps:
+    """Take the training steps of `job`, at a smaller batch where nobody asked for one and the usual does not fit."""
+    if job.batch_size is not None:
+        return _steps(network, job, job.batch_size)
+    try:
+        return _steps(network, job, _STEP_BATCH)
+    except Refused as refused:
+        if refused.failure is not Failure.MEMORY:
+            raise
+        return _steps(network, job, _SMALL_STEP_BATCH)
+
+
+def _steps(network: nn.Module, job: VerifyJob, batch_size: int) -> _Steps:
+    """Step as a training does: bf16 arithmetic, channels last, the recipe's optimizer."""
     recipe = Recipe()
     parameters = dict(named_parameters(network))
     optimizer = torch.optim.SGD(
@@ -178,24 +222,26 @@ def _train(network: nn.Module, job: VerifyJob) -> tuple[float | None, frozenset[
         momentum=recipe.momentum,
         nesterov=recipe.nesterov,
         weight_decay=recipe.weight_decay,
+        fused=True,
     )
-    images, labels = _images(job, job.batch_size, job.seed), _labels(job, job.batch_size)
+    images = _images(job, batch_size, job.seed).contiguous(memory_format=torch.channels_last)
+    labels = _labels(job, batch_size)
     dead = frozenset(parameters)
     seconds = []
     _seed(job.seed)
     for step in range(job.train_steps):
         began = time.perf_counter()
-        with phase(Failure.FORWARD_ERROR):
-            logits = _check_shape(network.train()(images), job.batch_size, job.num_classes)
+        with phase(Failure.FORWARD_ERROR), torch.autocast("cpu", torch.bfloat16):
+            logits = _check_shape(network.train()(images), batch_size, job.num_classes)
         optimizer.zero_grad()
         with phase(Failure.BACKWARD_ERROR):
-            loss = F.cross_entropy(logits, labels)
+            loss = F.cross_entropy(logits.float(), labels)
             torch.autograd.backward(loss)
             optimizer.step()
         _check_finite(loss, f"the loss of training step {step + 1}")
         seconds.append(time.perf_counter() - began)
         dead = frozenset(name for name in dead if parameters[name].grad is None)
-    return (statistics.median(seconds) if seconds else None), dead
+    return _Steps(statistics.median(seconds) if seconds else None, batch_size, dead)
 
 
 def _deviation(network: nn.Module, job: VerifyJob) -> float:
@@ -283,7 +329,8 @@ def _labels(job: VerifyJob, count: int) -> Tensor:
 
 
 def _all_tensors(network: nn.Module) -> Iterator[Tensor]:
-    yield from (parameter for _, parameter in named_parameters(network))
+    """Yield parameters and buffers, but for those of a lazy layer that is never called."""
+    yield from (parameter for _, parameter in named_parameters(network) if not is_lazy(parameter))
     yield from (buffer for _, buffer in named_buffers(network))
 
 
@@ -291,5 +338,5 @@ def _distinct(parameters: dict[str, nn.Parameter]) -> list[nn.Parameter]:
     return list({id(parameter): parameter for parameter in parameters.values()}.values())
 
 
-def _larger(first: Costs, second: Costs) -> Costs:
-    return Costs(params=max(first.params, second.params), flops=max(first.flops, second.flops))
+def _largest(costs: list[Costs]) -> Costs:
+    return Costs(params=max(each.params for each in costs), flops=max(each.flops for each in costs))

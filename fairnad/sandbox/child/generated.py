@@ -68,6 +68,7 @@ def load_network(source: str) -> type[nn.Module]:
     name = f"{_PREFIX}{hashlib.sha256(source.encode(errors='replace')).hexdigest()[:8]}"
     filename = f"{name}.py"
     module = ModuleType(name)
+    module.__file__ = filename
     # dataclasses, typing and inspect look the module up by name; tracebacks look its lines up by file name.
     sys.modules[name] = module
     linecache.cache[filename] = (len(source), None, source.splitlines(keepends=True), filename)

@@ -36,10 +36,7 @@ Rule = Callable[[str, tuple[object, ...]], None]
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """Absolute paths without symbolic links: files, or folders with all that is below them.
-
-    `writable` are beginnings of paths: "/job/logits" allows /job/logits.bin and /job/logits.tmp.
-    """
+    """Absolute paths without symbolic links: files, or folders with all that is below them."""
 
     readable: tuple[str, ...]
     writable: tuple[str, ...] = ()
@@ -179,7 +176,7 @@ def _make_rules(access: Access, refuse: Refuse) -> dict[str, Rule]:
 
 def _open_rule(access: Access, refuse: Refuse) -> Rule:
     resolve, write_flags = _make_resolve(), _WRITE_FLAGS
-    may_read, may_write = _make_test(access.readable, access.writable), _make_test((), access.writable)
+    may_read, may_write = _make_test((*access.readable, *access.writable)), _make_test(access.writable)
 
     def open_(event: str, args: tuple[object, ...]) -> None:
         name, mode, flags = args
@@ -206,7 +203,7 @@ def _list_rule(access: Access, refuse: Refuse) -> Rule:
 
 
 def _change_rule(access: Access, refuse: Refuse) -> Rule:
-    resolve, may_write = _make_resolve(), _make_test((), access.writable)
+    resolve, may_write = _make_resolve(), _make_test(access.writable)
 
     def change(event: str, args: tuple[object, ...]) -> None:
         for argument in args:  # one or two paths, then the folders that they are relative to: -1 for none
@@ -217,10 +214,10 @@ def _change_rule(access: Access, refuse: Refuse) -> Rule:
     return change
 
 
-def _make_test(places: tuple[str, ...], beginnings: tuple[str, ...] = ()) -> Callable[[str], bool]:
-    """Return a test whether a path is one of `places`, below one of them, or starts with one of `beginnings`."""
-    exact, all_beginnings = frozenset(places), (*(f"{place}/" for place in places), *beginnings)
-    return lambda path: path in exact or path.startswith(all_beginnings)
+def _make_test(places: tuple[str, ...]) -> Callable[[str], bool]:
+    """Return a test whether a path is one of `places` or below one of them."""
+    exact, folders = frozenset(places), tuple(f"{place}/" for place in places)
+    return lambda path: path in exact or path.startswith(folders)
 
 
 def _make_resolve() -> Callable[[object], str | None]:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import importlib
 import io
@@ -38,7 +39,10 @@ RUNNERS = {
 }
 """What runs a job: kind -> "module:function"."""
 
-_MAX_FILE_BYTES = {"verify": 2**28, "measure": 2**28, "train": 2**33}  # the largest: a report, or logits and weights
+_RESULTS = ("logits.bin", "logits.tmp", "weights.safetensors", "weights.tmp")
+"""The files that a training may write in its folder."""
+
+_MAX_REPORT_BYTES = 2**28
 _MAX_OPEN_FILES = 256
 _MAX_TRACE_CHARACTERS = 8000
 _PR_SET_PDEATHSIG, _PR_SET_NO_NEW_PRIVS = 1, 38
@@ -87,28 +91,31 @@ def _detach(folder: str, parent: int) -> None:
     output = os.open("output.txt", os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o600)
     for descriptor, target in ((null, 0), (output, 1), (output, 2)):
         os.dup2(descriptor, target)
-    os.closerange(3, resource.getrlimit(resource.RLIMIT_NOFILE)[1])
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    os.closerange(3, 2**20 if most == resource.RLIM_INFINITY else most)
 
 
 def _limit(request: ForkRequest, job: Job) -> None:
     _libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
-    Path("/proc/self/oom_score_adj").write_text("1000")  # when memory runs out, this process goes, not the controller
+    with contextlib.suppress(OSError):  # when memory runs out, this process is to go, not the controller
+        Path("/proc/self/oom_score_adj").write_text("1000")
     limits = {resource.RLIMIT_CORE: 0, resource.RLIMIT_NOFILE: _MAX_OPEN_FILES}
-    if job.kind in _MAX_FILE_BYTES:
-        limits[resource.RLIMIT_FSIZE] = _MAX_FILE_BYTES[job.kind]
+    if not isinstance(job, PrepareJob):  # the largest file is a report, or what a training held in memory
+        is_training = isinstance(job, TrainJob)
+        limits[resource.RLIMIT_FSIZE] = max(_MAX_REPORT_BYTES, request.memory_bytes if is_training else 0)
     if not _uses_gpu(job):  # CUDA reserves far more addresses than it uses, and its threads spin
         pages = int(Path("/proc/self/statm").read_text().split()[0])
         limits[resource.RLIMIT_AS] = pages * resource.getpagesize() + request.memory_bytes
         limits[resource.RLIMIT_CPU] = math.ceil(request.timeout_seconds * _num_threads(job)) + 10
     for limit, value in limits.items():
-        resource.setrlimit(limit, (value, value))
+        most = resource.getrlimit(limit)[1]
+        lowered = value if most == resource.RLIM_INFINITY else min(value, most)
+        resource.setrlimit(limit, (lowered, lowered))
 
 
 def _settle(request: ForkRequest, job: Job, reporter: Reporter) -> None:
-    """Give the job its own randomness, threads and output."""
-    if not _uses_gpu(job):
-        os.environ["CUDA_VISIBLE_DEVICES"] = ""
-    torch.set_num_threads(_num_threads(job))
+    """Give the job its own randomness and output, and a CPU job no GPU."""
+    _show_devices(job)
     seed = getattr(job, "seed", 0)
     random.seed(seed)
     np.random.seed(seed % 2**32)
@@ -118,8 +125,17 @@ def _settle(request: ForkRequest, job: Job, reporter: Reporter) -> None:
     sys.stdout = sys.stderr = sys.__stdout__ = sys.__stderr__ = output  # type: ignore[misc, assignment]
 
 
+def _show_devices(job: Job) -> None:
+    """Let the job see its one GPU and its share of the memory, or none; CUDA was not touched before the fork."""
+    gpu = job.gpu if isinstance(job, TrainJob) else None
+    os.environ["CUDA_DEVICE_ORDER"] = "PCI_BUS_ID"  # the numbering of nvidia-smi
+    os.environ["CUDA_VISIBLE_DEVICES"] = "" if gpu is None else str(gpu)
+    if isinstance(job, TrainJob) and gpu is not None:
+        torch.cuda.set_per_process_memory_fraction(job.memory_share)
+
+
 def _uses_gpu(job: Job) -> bool:
-    return isinstance(job, TrainJob) and job.device != "cpu"
+    return isinstance(job, TrainJob) and job.gpu is not None
 
 
 def _num_threads(job: Job) -> int:
@@ -139,7 +155,8 @@ def _access(folder: str, job: Job) -> Access:
     if not isinstance(job, TrainJob):
         return Access(readable)
     data = (job.data.train_images, job.data.train_labels, job.data.eval_images)
-    return Access((*readable, *map(os.path.realpath, data)), (f"{place}/logits", f"{place}/weights"))
+    results = tuple(f"{place}/{name}" for name in _RESULTS)
+    return Access((*readable, *map(os.path.realpath, data)), results)
 
 
 def _describe(error: BaseException) -> Report:

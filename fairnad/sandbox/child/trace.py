@@ -115,7 +115,7 @@ class Tracer(TorchDispatchMode):
         if self._num_operators > self._max_operators:
             raise self._too_many()
         graph = _reaching(self._nodes, self._read(logits))
-        known = _leaf_kinds(self._network)  # afresh: a forward may register what it makes
+        known = _leaf_kinds(self._network) if self._constants else {}  # a forward may register what it makes
         hidden = sum(tensor.numel() for tensor in self._constants if id(tensor) not in known)
         flops = self._fixed_flops + round(self._batch_flops / self._batch)
         return Trace(graph, Costs(params=count_trainable(self._network) + hidden, flops=flops))
@@ -231,6 +231,8 @@ def _operator(func: torch._ops.OpOverload) -> _Operator:
     )
     if written and name.endswith("_"):
         name = name[:-1]  # in place or not, it computes the same; what is overwritten shows in the edges
+    if name == "_unsafe_view":  # a view of a fresh copy
+        name = "view"
     return _Operator(
         name=name,
         is_composite=torch._C._dispatch_has_kernel_for_dispatch_key(func.name(), "CompositeImplicitAutograd"),
