@@ -11,12 +11,12 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
-from fairnad.generators.fit import fit
 from report import print_table
 from scipy import stats
 
 from fairnad.config import read_config
 from fairnad.executors.jobs import outcome, training_job
+from fairnad.generators.fit import fit
 from fairnad.history.store import History
 from fairnad.records import Costs, Trained
 from fairnad.sandbox.data import prepare_dataset

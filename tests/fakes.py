@@ -1,4 +1,4 @@
-"""Small stand-ins for the slow rooms: an executor that trains by arithmetic, a generator and a verifier of plain text."""
+"""Small stand-ins for the slow rooms: training by arithmetic, a generator and a verifier of plain text."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def trained(accuracy: float, *, seed: int = 0) -> Trained:
 
 
 def child(
-    id: int,  # noqa: A002 - the field's name
+    id: int,
     accuracy: float | None = 0.5,
     *,
     params: int = 100,

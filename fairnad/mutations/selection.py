@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import cycle, islice
 
 from fairnad.records import Child
@@ -26,7 +26,7 @@ def nsga2(children: Sequence[Child], k: int) -> tuple[Child, ...]:
     NSGA-II".
     """
     chosen: list[Child] = []
-    for front in pareto_fronts(children):
+    for front in _fronts(children):
         chosen.extend(_by_crowding(front))
         if len(chosen) >= k:
             break
@@ -35,13 +35,21 @@ def nsga2(children: Sequence[Child], k: int) -> tuple[Child, ...]:
 
 def pareto_fronts(children: Sequence[Child]) -> list[list[Child]]:
     """Return the children in non-dominated fronts, the best front first, each in id order."""
-    rest = sorted(children, key=lambda child: child.id)
-    fronts = []
+    return list(_fronts(children))
+
+
+def _fronts(children: Sequence[Child]) -> Iterator[list[Child]]:
+    # In the order of the objectives a child comes after all that dominate it, and domination is transitive: comparing
+    # it with the front so far is enough.
+    rest = sorted(((_objectives(child), child) for child in children), key=lambda pair: (pair[0], pair[1].id))
     while rest:
-        front = [child for child in rest if not any(_dominates(other, child) for other in rest)]
-        fronts.append(front)
-        rest = [child for child in rest if child not in front]
-    return fronts
+        front: list[tuple[tuple[float, ...], Child]] = []
+        others = []
+        for pair in rest:
+            is_dominated = any(_dominates(better, pair[0]) for better, _ in front)
+            (others if is_dominated else front).append(pair)
+        yield sorted((child for _, child in front), key=lambda child: child.id)
+        rest = others
 
 
 def _by_accuracy(child: Child) -> tuple[float, int, int]:
@@ -53,9 +61,8 @@ def _objectives(child: Child) -> tuple[float, ...]:
     return (-(child.accuracy or 0.0), float(child.costs.params), float(child.costs.flops))
 
 
-def _dominates(one: Child, other: Child) -> bool:
-    pairs = list(zip(_objectives(one), _objectives(other), strict=True))
-    return all(a <= b for a, b in pairs) and any(a < b for a, b in pairs)
+def _dominates(one: tuple[float, ...], other: tuple[float, ...]) -> bool:
+    return one != other and all(a <= b for a, b in zip(one, other, strict=True))
 
 
 def _by_crowding(front: Sequence[Child]) -> list[Child]:

@@ -31,9 +31,8 @@ from fairnad.records import (
 )
 from fairnad.search.progress import Progress
 from fairnad.search.schedule import PlannedSlot, PlannedStage, stages
-from fairnad.verification.base import Known
+from fairnad.verification.base import Known, SourceVerifier
 from fairnad.verification.loop import feedback_loop
-from fairnad.verification.verifier import Verifier
 
 __all__ = ["Search", "Tools"]
 
@@ -49,7 +48,7 @@ class Tools:
     history: History
     executor: Executor
     generator: Generator
-    verifier: Verifier
+    verifier: SourceVerifier
     workshop: Workshop
     num_train_images: int
 

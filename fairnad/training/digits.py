@@ -92,7 +92,8 @@ def _fragments(glyphs: Floats, rng: np.random.Generator) -> Floats:
     """Return a random window of each glyph: (N, 8, 8) -> (N, _FRAGMENT, _FRAGMENT)."""
     rows, columns = rng.integers(0, _GLYPH - _FRAGMENT + 1, (2, len(glyphs), 1, 1))
     steps = np.arange(_FRAGMENT)
-    return glyphs[np.arange(len(glyphs))[:, None, None], rows + steps[:, None], columns + steps]
+    windows: Floats = glyphs[np.arange(len(glyphs))[:, None, None], rows + steps[:, None], columns + steps]
+    return windows
 
 
 def _place(patches: Floats, rng: np.random.Generator, *, margin: int) -> Floats:

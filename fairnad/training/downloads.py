@@ -49,7 +49,7 @@ def download(url: str, target: Path, expected_md5: str) -> None:
     except ImportError as error:
         raise DatasetError(
             f"{target} is not there, and without torchvision nothing is downloaded: "
-            f'{advice}, or install it (pip install "fairnad[vision]")'
+            f'{advice}, or install torchvision (pip install "fairnad[vision]")'
         ) from error
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=".downloading-") as temporary:

@@ -21,6 +21,7 @@ from fairnad.training.splits import hold_out
 __all__ = ["DEBIAN", "make", "read"]
 
 DEBIAN = Path("/usr/share/datasets/fashion-mnist")
+_PACKAGE = "dataset-fashion-mnist"
 _URL = "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/"
 _SIZE = 28
 _NUM_CLASSES = 10
@@ -87,9 +88,14 @@ def _folder(sources: Sources) -> Path:
     ours = sources.raw("fashion-mnist")
     if DEBIAN.is_dir() and not ours.is_dir():
         return DEBIAN
-    for name, (packed_md5, _) in _FILES.items():
-        if not (ours / name).is_file():
-            download(_URL + name, ours / name, packed_md5)
+    missing = [name for name in _FILES if not (ours / name).is_file()]
+    for name in missing:
+        try:
+            download(_URL + name, ours / name, _FILES[name][0])
+        except DatasetError as error:
+            raise DatasetError(
+                f"{error}; missing in all: {', '.join(missing)}; Debian's package {_PACKAGE} has them too"
+            ) from error
     return ours
 
 

@@ -118,7 +118,8 @@ def _items(folder: Path, classes: list[str]) -> list[_Item]:
 def _split_off(given: dict[str, list[_Item]], classes: list[str]) -> dict[str, list[_Item]]:
     """Return all three splits: those that are missing are taken from train."""
     parts = dict(given)
-    for name in (missing := [name for name in _SPLITS if name not in given]):
+    missing = [name for name in _SPLITS if name not in given]
+    for taken, name in enumerate(missing):
         labels = np.array([item.label for item in parts["train"]])
         if min(counts := np.bincount(labels, minlength=len(classes)).tolist()) < 2:
             poorest = classes[counts.index(min(counts))]
@@ -126,7 +127,7 @@ def _split_off(given: dict[str, list[_Item]], classes: list[str]) -> dict[str, l
                 f"class {poorest!r} has too few images in train to split off {' and '.join(missing)}: "
                 f"expected {1 + len(missing)} at least; add images, or folders val and test"
             )
-        kept, held = hold_out(labels, _ONE_IN)
+        kept, held = hold_out(labels, _ONE_IN - taken)  # a tenth of all is a ninth of the rest
         parts[name] = [parts["train"][index] for index in held]
         parts["train"] = [parts["train"][index] for index in kept]
     return parts

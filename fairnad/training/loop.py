@@ -15,18 +15,17 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional
 
 from fairnad.records import Failure, Recipe
 from fairnad.sandbox.wire import TrainJob, TrainReport
 from fairnad.training.augment import Normaliser, draw, gather, pad
+from fairnad.training.outputs import write_logits, write_weights
 
 __all__ = ["batches", "learning_rate", "train"]
 
-_DATA_STREAM = 0x9E3779B9
-"""Tells the seed of the data from that of the weights; below 2**32, where torch's generator cuts a seed off."""
+_DATA_STREAM = 0x9E3779B9  # tells the data's seed from the weights'; torch cuts seeds off at 2**32
 
 
 def train(build: Callable[[], nn.Module], job: TrainJob, folder: Path) -> TrainReport:
@@ -64,8 +63,8 @@ def train(build: Callable[[], nn.Module], job: TrainJob, folder: Path) -> TrainR
     training_seconds = time.perf_counter() - training_started
 
     logits = _evaluate(model, normalise, eval_images_NCHW, recipe.batch_size)
-    _write_logits(logits, folder)
-    _write_weights(model, folder)
+    write_logits(logits, folder)
+    write_weights(model, folder)
     return TrainReport(
         losses=tuple(losses),
         images_per_second=recipe.epochs * len(labels_N) / training_seconds,
@@ -143,20 +142,6 @@ def _diverged(epoch: int, step_losses: NDArray[np.float64], *, seconds: float) -
     step = int(np.flatnonzero(~np.isfinite(step_losses))[0])
     reason = f"the loss is {step_losses[step]} in epoch {epoch + 1}, step {step + 1}; keep the network stable"
     return TrainReport(failure=Failure.NAN, reason=reason, seconds=seconds)
-
-
-def _write_logits(logits: Tensor, folder: Path) -> None:
-    temporary = folder / "logits.tmp"
-    temporary.write_bytes(logits.contiguous().numpy().astype("<f4").tobytes())
-    temporary.replace(folder / "logits.bin")
-
-
-def _write_weights(model: nn.Module, folder: Path) -> None:
-    """Write every entry of the state dict. Tied ones are written twice, so that `load_state_dict` needs no help."""
-    temporary = folder / "weights.tmp"
-    state = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in model.state_dict().items()}
-    save_file(state, temporary)
-    temporary.replace(folder / "weights.safetensors")
 
 
 def _peak_memory_bytes(device: torch.device) -> int:

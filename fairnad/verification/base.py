@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Protocol
 
-from fairnad.records import Failure, Limits
+from fairnad.records import Failure, Limits, Verdict
 from fairnad.sandbox.wire import VerifyReport
 
-__all__ = ["VERIFIERS", "Evidence", "Judge", "Known", "Objection"]
+__all__ = ["VERIFIERS", "Evidence", "Judge", "Known", "Objection", "SourceVerifier"]
 
 VERIFIERS = {
     "limits": "fairnad.verification.limits:judge",
@@ -49,3 +49,10 @@ class Objection:
 
 
 Judge = Callable[[Evidence], Objection | None]
+
+
+class SourceVerifier(Protocol):
+    """Whoever gives the verdict on a whole source."""
+
+    def judge(self, source: str, known: Known) -> Verdict:
+        """Return the verdict on `source`, compared with the graphs that are `known`."""

@@ -54,8 +54,7 @@ class Bench:
         return history
 
     def run(self):
-        best = self.search.run()
-        return best
+        return self.search.run()
 
     @property
     def children(self):

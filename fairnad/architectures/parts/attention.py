@@ -19,6 +19,7 @@ class SelfAttention(nn.Module):
         self.key = nn.Conv2d(channels, self.key_channels, 1)
         self.value = nn.Conv2d(channels, channels, 1)
         self.project = nn.Conv2d(channels, channels, 1)
+        nn.init.zeros_(self.project.weight)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         b, c, h, w = x.shape
@@ -42,6 +43,7 @@ class PooledAttention(nn.Module):
         self.key = nn.Conv2d(channels, channels, 1)
         self.value = nn.Conv2d(channels, channels, 1)
         self.project = nn.Conv2d(channels, channels, 1)
+        nn.init.zeros_(self.project.weight)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         y = self.norm(x)
@@ -63,6 +65,7 @@ class WindowAttention(nn.Module):
         self.norm = nn.GroupNorm(1, channels)
         self.qkv = nn.Conv2d(channels, 3 * channels, 1)
         self.project = nn.Conv2d(channels, channels, 1)
+        nn.init.zeros_(self.project.weight)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         b, c, h, w = x.shape
@@ -87,6 +90,7 @@ class LinearAttention(nn.Module):
         self.key = nn.Conv2d(channels, channels, 1)
         self.value = nn.Conv2d(channels, channels, 1)
         self.project = nn.Conv2d(channels, channels, 1)
+        nn.init.zeros_(self.project.weight)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         y = self.norm(x)
@@ -127,6 +131,7 @@ class TransformerBlock(nn.Module):
         self.norm1 = nn.LayerNorm(channels)
         self.qkv = nn.Linear(channels, 3 * channels)
         self.project = nn.Linear(channels, channels)
+        nn.init.zeros_(self.project.weight)
         self.norm2 = nn.LayerNorm(channels)
         self.mlp = nn.Sequential(
             nn.Linear(channels, ratio * channels), nn.GELU(), nn.Linear(ratio * channels, channels)

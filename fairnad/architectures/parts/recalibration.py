@@ -164,7 +164,7 @@ class SpatialMask(nn.Module):
 
 
 class LargeKernelGate(nn.Module):
-    """Features multiplied by a 7x7 depthwise and a 1x1 convolution of themselves."""
+    """Features gated by a 7x7 depthwise and a 1x1 convolution of themselves."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -172,7 +172,7 @@ class LargeKernelGate(nn.Module):
         self.pointwise = nn.Conv2d(channels, channels, 1)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return x * self.pointwise(self.depthwise(x))
+        return x * torch.sigmoid(self.pointwise(self.depthwise(x)))
 
 
 class LargeKernelResidual(nn.Module):

@@ -146,17 +146,19 @@ class Change:
 
     def _missing_imports(self, written: str) -> list[Edit]:
         known = self._top_names()
-        lines = [
-            line for name, line in _IMPORTS.items() if name not in known and re.search(rf"(?<![\w.]){name}\.", written)
-        ]
+        needed = [name for name in _IMPORTS if name not in known and re.search(rf"(?<![\w.]){name}\.", written)]
         imports = [node for node in self._source.tree.body if isinstance(node, ast.Import | ast.ImportFrom)]
-        if not lines:
+        if not needed:
             return []
-        if imports:
-            end = self._source.line_end(self._source.span(imports[-1])[1])
-            return [Edit(end, end, "".join(f"\n{line}" for line in lines))]
-        start = self._first_definition()
-        return [Edit(start, start, "".join(f"{line}\n" for line in lines) + "\n\n")]
+        if not imports:
+            start = self._first_definition()
+            return [Edit(start, start, "".join(f"{_IMPORTS[name]}\n" for name in needed) + "\n\n")]
+        start, end = self._source.span(imports[0])[0], self._source.line_end(self._source.span(imports[-1])[1])
+        behind = "".join(f"\n{_IMPORTS[name]}" for name in needed if name != "math")
+        # A file that starts with `from __future__` keeps it first.
+        is_first = "math" in needed and self._source.code(imports[0]).startswith("import")
+        edits = [Edit(end, end, behind if is_first or "math" not in needed else f"{behind}\nimport math")]
+        return [Edit(start, start, "import math\n\n"), *edits] if is_first else edits
 
     def _first_definition(self) -> int:
         first = next(iter(self._source.definitions.values()))

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -273,7 +272,7 @@ def _tensors(values: Iterable[object]) -> Iterator[Tensor]:
 
 def _storage(tensor: Tensor) -> int:
     try:
-        return cast("Callable[[], torch.UntypedStorage]", tensor.untyped_storage)()._cdata
+        return int(tensor.untyped_storage()._cdata)
     except NotImplementedError:  # sparse tensors have none
         return id(tensor)
 
