@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 
+from rich import box
 from rich.console import Group, RenderableType
 from rich.progress_bar import ProgressBar
 from rich.table import Table
@@ -86,11 +87,12 @@ def slot_time_line(spent: SlotTime) -> Text:
 
 def leaderboard(children: Sequence[Child], *, rows: int) -> Table:
     """Return the table of the most accurate children, best first."""
-    table = Table(title="leaderboard (accuracy on the validation split, last epoch)", title_justify="left")
-    for column in ("child", "accuracy %", "over parent", "params M", "FLOPs M", "stage", "gen"):
-        table.add_column(column, justify="right" if column != "stage" else "left")
-    table.add_column("parent", justify="right")
-    table.add_column("idea", max_width=56, overflow="ellipsis", no_wrap=True)
+    title = "leaderboard: accuracy on the validation split, last epoch; gain over the parent; generation/stage"
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, expand=True, padding=(0, 1, 0, 0))
+    for column in ("child", "acc. %", "gain", "params M", "FLOPs M", "parent"):
+        table.add_column(column, justify="right", no_wrap=True)
+    table.add_column("stage", no_wrap=True)
+    table.add_column("idea", overflow="ellipsis", no_wrap=True, ratio=1)
     accuracies = {child.id: child.accuracy for child in children}
     ranked = sorted(
         (c for c in children if c.accuracy is not None), key=lambda c: (-(c.accuracy or 0), c.costs.flops, c.id)
@@ -104,9 +106,8 @@ def leaderboard(children: Sequence[Child], *, rows: int) -> Table:
             gain,
             f"{child.costs.params / 1e6:.3f}",
             f"{child.costs.flops / 1e6:.2f}",
-            _STAGE_NAMES[child.key.stage],
-            str(child.key.generation),
             "" if child.parent is None else str(child.parent),
+            f"{child.key.generation}/{child.key.stage.value}",
             child.idea.text if child.idea else "the base network",
         )
     failed = [child for child in children if isinstance(child.outcome, Failed)]

@@ -5,6 +5,7 @@ Candidates are measured in batches: a ladder of sizes, a finer one, then single 
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Iterable, Sequence
 from enum import Enum
@@ -22,11 +23,13 @@ _Point = tuple[int, ...]
 
 _MIN_WIDTH = 4
 _MAX_REPEAT = 24
+"""Deeper stages take longer to train than they are worth."""
 _NUM_RUNGS = 17
 _NUM_FINE_RUNGS = 8
 _REACH = 8.0
 """The first ladder goes from 1/8 of a network's widths or repeats to 8 times them; the next one on to 64 times."""
 _MAX_ROUNDS = 6
+_MAX_CHAIN = 8
 
 
 class Direction(str, Enum):
@@ -56,9 +59,9 @@ _KINDS = {
 def fit(source: str, limits: Limits, measure: Measure, *, direction: Direction) -> str | None:
     """Return `source` made as large or as small along `direction` as `limits` ask for.
 
-    The result is within `limits`, and no single step up of one knob (of a kind that `direction` changes) would be.
-    One that is so already comes back unchanged. None if nothing of the kind can be changed, if nothing that can be
-    built is within the limits, or if there are no limits.
+    The result is within `limits`, and no single step up of one knob would be; the knobs are those of the kind that
+    `direction` changes, and repeats end at 24. One that is so already comes back unchanged. None if nothing of the
+    kind can be changed, if nothing that can be built is within the limits, or if there are no limits.
     """
     knobs = [knob for knob in find(source) if knob.kind in _KINDS[direction]]
     if not knobs or not limits.usage(Costs(0, 0)):
@@ -126,7 +129,8 @@ class _Search:
 
     def _scaled(self, factor: float, *, multiple: int | None = None) -> _Point:
         pairs = zip(self._knobs, self._powers, strict=True)
-        return tuple(_scaled(knob, factor**power, multiple) for knob, power in pairs)
+        # The direction is one of growth; what is too large shrinks in ratio.
+        return tuple(_scaled(knob, factor ** (power if factor > 1 else 1.0), multiple) for knob, power in pairs)
 
     def _steps(self, point: _Point) -> dict[int, _Point]:
         """Return every point that is one step of one knob above `point`, by the knob's place."""
@@ -141,21 +145,24 @@ class _Search:
     def _chain(self, point: _Point) -> list[_Point]:
         """Return ever larger points above `point`, the first of them known to fit, the others expected to.
 
-        The expectation takes the cost of a step for what it was at `point`.
+        The expectation takes the gain of a step for what it was at `point`.
         """
         start = self._costs[point]
         assert start is not None
+        fitting = {place: step for place, step in self._steps(point).items() if self._fits(step)}
+        order = sorted(fitting.items(), key=self._preference, reverse=True)
         chain: list[_Point] = []
-        expected = start
-        for place, step in sorted(self._steps(point).items(), key=self._preference, reverse=True):
-            costs = self._costs[step]
-            if costs is None or not self._limits.allow(costs):
+        expected, place_of_next = start, itertools.cycle(place for place, _ in order)
+        misses = 0
+        while misses < len(order) and len(chain) < _MAX_CHAIN:
+            place = next(place_of_next)
+            larger = self._steps(chain[-1] if chain else point).get(place)
+            total = _extrapolated(expected, start, self._costs[fitting[place]])
+            if larger is None or not self._limits.allow(total):
+                misses += 1
                 continue
-            gain = Costs(costs.params - start.params, costs.flops - start.flops)
-            total = Costs(expected.params + gain.params, expected.flops + gain.flops)
-            if self._limits.allow(total):
-                expected = total
-                chain.append(self._steps(chain[-1] if chain else point)[place])
+            misses, expected = 0, total
+            chain.append(larger)
         return chain
 
     def _preference(self, step: tuple[int, _Point]) -> tuple[float, float]:
@@ -180,6 +187,12 @@ class _Search:
 
     def _usage(self, costs: Costs) -> float:
         return sum(self._limits.usage(costs).values())
+
+
+def _extrapolated(total: Costs, start: Costs, step: Costs | None) -> Costs:
+    """Return `total` and what a step from `start` to `step` adds."""
+    assert step is not None
+    return Costs(total.params + step.params - start.params, total.flops + step.flops - start.flops)
 
 
 def _set(source: str, knobs: Sequence[Knob], point: _Point) -> str:

@@ -43,10 +43,12 @@ class VerifyJob(_Message):
     num_classes: int
     seed: int = 0
     check_integrity: bool = True
-    train_steps: int = 3
+    train_steps: int = 2
     """Timed training steps after the traces."""
     batch_size: int | None = None
-    """Images of a timed step; None: sixteen, or two where sixteen do not fit into the memory."""
+    """Images of a training step; None: a few sizes that are quick, or two images where those do not fit into memory."""
+    timed_for: int = 256
+    """The batch size that the time of a step is told for; from smaller ones it is extrapolated."""
     limits: Limits | None = None
     """A network over these is reported without its training steps: it will not be trained."""
 

@@ -165,7 +165,7 @@ def _noted(history: History) -> Iterator[None]:
 
 
 def _verifier(sandbox: Sandbox, dataset: DatasetInfo, config: Config) -> Verifier:
-    shape = NetworkShape(dataset.input_shape, dataset.num_classes)
+    shape = NetworkShape(dataset.input_shape, dataset.num_classes, config.recipe.batch_size)
     return Verifier(sandbox, shape, config.limits, config.verification)
 
 

@@ -19,10 +19,14 @@ __all__ = ["NetworkShape", "Verifier"]
 
 @dataclass(frozen=True, slots=True)
 class NetworkShape:
-    """What a network must take and give: one image (C, H, W), and the number of classes."""
+    """What a network must take and give: one image (C, H, W), and the number of classes.
+
+    `train_batch` is the batch size of its training, which the time of a step is told for.
+    """
 
     input_shape: tuple[int, int, int]
     num_classes: int
+    train_batch: int = 256
 
 
 class Verifier:
@@ -64,6 +68,7 @@ class Verifier:
             num_classes=self._shape.num_classes,
             check_integrity=self._config.integrity != "off",
             limits=self._limits,
+            timed_for=self._shape.train_batch,
         )
         return self._sandbox.run(
             job, timeout_seconds=self._config.timeout_seconds, memory_bytes=self._config.memory_bytes

@@ -53,22 +53,19 @@ def generator(measure):
     return RulesGenerator([*IDEAS, *SCALE_UP_IDEAS], measure)
 
 
-def test_chains_of_drafts_run_and_change_the_network(generator, verify):
-    """Sixty drafts in chains of up to six; at least 95 % must run, and all of these must differ from their parent."""
+def test_chains_of_drafts_run_and_change_the_network(generator, trace):
+    """Sixty drafts in chains of six: each must run, and differ from its parent in what is executed."""
     rng = random.Random(0)
     ideas = [*IDEAS, *HYPERPARAMETER_IDEAS]
-    num_run = 0
     for _ in range(10):
-        source, report = BASE, verify(BASE)
+        source, (graph, _) = BASE, trace(BASE)
         for _ in range(6):
             chosen, target = rng.choice(ideas), rng.choice(list(MutationTarget))
             draft = generator.draft(request(source, chosen, target, seed=str(rng.random())))
-            child = verify(draft.source)
-            if child.failure is not None:
-                break
-            assert (child.eval_graph, child.train_graph) != (report.eval_graph, report.train_graph), draft.note
-            source, report, num_run = draft.source, child, num_run + 1
-    assert num_run >= 57
+            changed, unused = trace(draft.source)
+            assert changed != graph, draft.note
+            assert unused == [], draft.note
+            source, graph = draft.source, changed
 
 
 @pytest.mark.parametrize("which", [*IDEAS, *HYPERPARAMETER_IDEAS], ids=lambda which: which.main or which.id)

@@ -9,7 +9,15 @@ import pytest
 import torch
 
 from fairnad.records import Costs, Failure, Limits
-from fairnad.sandbox.child.execute import Refused, build, load_network, measure, verify
+from fairnad.sandbox.child.execute import (
+    Refused,
+    _extrapolate,
+    _Steps,
+    build,
+    load_network,
+    measure,
+    verify,
+)
 from fairnad.sandbox.wire import MeasureJob, VerifyJob, VerifyReport
 
 SOURCE = """
@@ -263,6 +271,25 @@ def test_a_network_over_its_limits_takes_no_training_steps():
     over, within = (check(SOURCE, limits=Limits(params=PARAMS - less)) for less in (1, 0))
     assert (over.costs, over.failure, over.step_seconds, over.deviation) == (within.costs, None, None, None)
     assert within.step_seconds is not None
+
+
+def test_a_step_is_timed_for_the_batch_of_the_training():
+    job = VerifyJob(source=SOURCE, input_shape=(3, 8, 8), num_classes=5, timed_for=64)
+    report = verify(job, Path())
+    assert report.step_batch == 64
+    assert report.step_seconds > 0
+
+
+@pytest.mark.parametrize(
+    ("small", "large", "expected"),
+    [
+        (1.0, 1.6, 1.6 + 48 * 0.05),  # an image takes 0.6 / 12
+        (1.6, 1.6, 1.6 + 48 * 0.025),  # noise: a quarter of 1.6 / 16
+    ],
+)
+def test_a_step_is_extrapolated_from_two_sizes(small, large, expected):
+    steps = [_Steps(seconds, size, frozenset()) for seconds, size in ((small, 4), (large, 16))]
+    assert _extrapolate(*steps, 64) == pytest.approx(expected)
 
 
 def test_what_is_not_asked_for_is_left_out():

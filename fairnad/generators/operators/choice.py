@@ -7,7 +7,7 @@ import re
 
 from fairnad.architectures.source import Source
 from fairnad.generators.operators.base import Scope
-from fairnad.generators.operators.sites import Site, is_exposed, is_part
+from fairnad.generators.operators.sites import Site, exposed_attributes, is_part
 
 __all__ = ["choose_sites", "main_sites", "outside", "replaceable"]
 
@@ -30,7 +30,8 @@ def outside(source: Source, owners: tuple[str, ...], part: str) -> list[str]:
 
 def replaceable(source: Source, sites: list[Site]) -> list[Site]:
     """Return the sites whose layer no other code reads into."""
-    return [site for site in sites if not is_exposed(source, site.attribute)]
+    exposed = exposed_attributes(source)
+    return [site for site in sites if site.attribute not in exposed]
 
 
 def choose_sites(source: Source, sites: list[Site], scope: Scope, rng: random.Random) -> list[Site]:

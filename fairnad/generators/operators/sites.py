@@ -20,10 +20,10 @@ __all__ = [
     "Site",
     "Stage",
     "calls_of",
+    "exposed_attributes",
     "find_convs",
     "find_sites",
     "find_stages",
-    "is_exposed",
     "is_part",
     "norm_channels",
 ]
@@ -150,23 +150,13 @@ def find_stages(source: Source) -> list[Stage]:
 
 def calls_of(definition: ast.AST, attribute: str) -> list[ast.Call]:
     """Return the calls `self.<attribute>(x)` with exactly one argument."""
-    return [
-        node
-        for node in ast.walk(definition)
-        if isinstance(node, ast.Call)
-        and _self_attribute(node.func) == attribute
-        and len(node.args) == 1
-        and not node.keywords
-        and not isinstance(node.args[0], ast.Starred)
-    ]
+    return [call for call in _own_calls(definition) if _self_attribute(call.func) == attribute]
 
 
-def is_exposed(source: Source, attribute: str | None) -> bool:
-    """Return whether other code reads into the layer held as `attribute` (as `block.bn2.weight` does)."""
-    return attribute is not None and any(
-        isinstance(node, ast.Attribute) and isinstance(node.value, ast.Attribute) and node.value.attr == attribute
-        for node in ast.walk(source.tree)
-    )
+def exposed_attributes(source: Source) -> set[str]:
+    """Return the attributes whose layers other code reads into, as `block.bn2.weight` does."""
+    nodes = [node.value for node in ast.walk(source.tree) if isinstance(node, ast.Attribute)]
+    return {node.attr for node in nodes if isinstance(node, ast.Attribute)}
 
 
 def _site(source: Source, owner: str, call: ast.Call, called: Collection[str]) -> Site:
@@ -265,9 +255,14 @@ def _self_attribute(node: ast.AST | None) -> str | None:
     return node.attr if is_own and isinstance(node, ast.Attribute) else None
 
 
+def _own_calls(definition: ast.AST) -> Iterator[ast.Call]:
+    """Yield the calls of the definition's own attributes with exactly one argument."""
+    calls = (node for node in ast.walk(definition) if isinstance(node, ast.Call) and _self_attribute(node.func))
+    yield from (c for c in calls if len(c.args) == 1 and not c.keywords and not isinstance(c.args[0], ast.Starred))
+
+
 def _called_attributes(definition: ast.AST) -> set[str]:
-    names = {_self_attribute(node.func) for node in ast.walk(definition) if isinstance(node, ast.Call)}
-    return {name for name in names if name is not None and calls_of(definition, name)}
+    return {name for call in _own_calls(definition) if (name := _self_attribute(call.func)) is not None}
 
 
 def _loaded_attributes(definition: ast.AST) -> set[str]:

@@ -58,8 +58,10 @@ def measure(job: MeasureJob, folder: Path) -> MeasureReport:
     return MeasureReport(costs=costs, fvcore_flops=fvcore, seconds=time.perf_counter() - began)
 
 
-_STEP_BATCH, _SMALL_STEP_BATCH = 16, 2
-"""Images of a timed training step, and where they do not fit into the memory."""
+_STEP_BATCHES = (4, 16)
+"""Images of the timed training steps ..."""
+_SMALLEST_BATCH = 2
+"""... and where those do not fit into the memory."""
 
 
 @contextmanager
@@ -201,15 +203,27 @@ class _Steps:
 
 
 def _train(network: nn.Module, job: VerifyJob) -> _Steps:
-    """Take the training steps of `job`, at a smaller batch where nobody asked for one and the usual does not fit."""
+    """Take the training steps of `job`: at its batch size, else at two quick ones, or at one that fits into memory."""
     if job.batch_size is not None:
         return _steps(network, job, job.batch_size)
     try:
-        return _steps(network, job, _STEP_BATCH)
+        large = _steps(network, job, _STEP_BATCHES[1])
     except Refused as refused:
         if refused.failure is not Failure.MEMORY:
             raise
-        return _steps(network, job, _SMALL_STEP_BATCH)
+        return _steps(network, job, _SMALLEST_BATCH)
+    small = _steps(network, job, _STEP_BATCHES[0])
+    return _Steps(_extrapolate(small, large, job.timed_for), job.timed_for, small.dead & large.dead)
+
+
+def _extrapolate(small: _Steps, large: _Steps, batch_size: int) -> float | None:
+    """Return the seconds of a step at `batch_size`: a fixed part for its operators, and a part for each image."""
+    if small.seconds is None or large.seconds is None:
+        return None
+    an_image = (large.seconds - small.seconds) / (large.batch_size - small.batch_size)
+    # Noise must not make images free: a quarter of the mean time an image is the least.
+    an_image = max(an_image, large.seconds / large.batch_size / 4)
+    return max(large.seconds, large.seconds + (batch_size - large.batch_size) * an_image)
 
 
 def _steps(network: nn.Module, job: VerifyJob, batch_size: int) -> _Steps:
