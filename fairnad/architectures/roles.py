@@ -31,7 +31,7 @@ _Path = tuple[int | None, ...]
 """How to reach a value within containers: an index a level, None for any."""
 _Origin = tuple[ast.expr, _Path]
 
-CHANNEL_SLOTS: dict[str, dict[str, int]] = {
+_CHANNEL_SLOTS: dict[str, dict[str, int]] = {
     "Conv1d": {"in_channels": 0, "out_channels": 1},
     "Conv2d": {"in_channels": 0, "out_channels": 1},
     "ConvTranspose2d": {"in_channels": 0, "out_channels": 1},
@@ -125,7 +125,7 @@ class Roles:
         if name in _FILLED and node.args:
             shape = node.args[0].elts if isinstance(node.args[0], ast.Tuple | ast.List) else node.args
             yield shape[min(1, len(shape) - 1)], Role.DERIVED, ()
-        for key, place in CHANNEL_SLOTS.get(name, {}).items():
+        for key, place in _CHANNEL_SLOTS.get(name, {}).items():
             if (value := argument_of(node, key, place)) is not None:
                 yield value, Role.INPUT if key in _INPUTS else Role.WIDTH, ()
         if name == "Conv2d" and _is_depthwise(node):

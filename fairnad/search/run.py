@@ -6,13 +6,14 @@ import contextlib
 import logging
 import os
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from fairnad.architectures.bases import base_source
 from fairnad.config import Config, dump_config, read_config
 from fairnad.errors import ConfigError, HistoryError
 from fairnad.executors.base import EXECUTORS
-from fairnad.executors.devices import discover, places
+from fairnad.executors.devices import Place, discover, places
 from fairnad.generators.base import GENERATORS
 from fairnad.history.export import export
 from fairnad.history.store import History
@@ -65,8 +66,7 @@ def start_search(config: Config, folder: Path, *, observer: Observer | None = No
         )
     with Sandbox(memory_bytes=config.verification.memory_bytes) as sandbox:
         sandbox.start()
-        base = _base_draft(config)
-        ideas = _ideas(config)
+        base, setting = _base_draft(config), _setting(config)
         dataset = prepare_dataset(sandbox, config.dataset, config.data_root)
         verdict = _verifier(sandbox, dataset, config).judge(base.source, Known())
         _check_base(base, verdict, config.limits)
@@ -76,7 +76,7 @@ def start_search(config: Config, folder: Path, *, observer: Observer | None = No
             (folder / "config.yaml").write_text(dump_config(config))
             judged = JudgedDraft(base, verdict, attempt=0)
             history.record_slot(FilledSlot(SlotKey(0, Stage.BASE, 0), None, None, (judged,), chosen=0))
-            return _search(config, history, sandbox, dataset, ideas, folder, observer)
+            return _search(setting, history, sandbox, dataset, folder, observer)
 
 
 def resume_search(folder: Path, *, observer: Observer | None = None) -> Child:
@@ -90,7 +90,7 @@ def resume_search(folder: Path, *, observer: Observer | None = None) -> Child:
         with Sandbox(memory_bytes=config.verification.memory_bytes) as sandbox:
             sandbox.start()
             dataset = prepare_dataset(sandbox, config.dataset, config.data_root)
-            return _search(config, history, sandbox, dataset, _ideas(config), folder, observer)
+            return _search(_setting(config), history, sandbox, dataset, folder, observer)
 
 
 def export_child(folder: Path, child_id: int | None, out: Path) -> tuple[Path, ...]:
@@ -117,39 +117,57 @@ def export_child(folder: Path, child_id: int | None, out: Path) -> tuple[Path, .
     return export(folder, child, out, dataset=dataset, limits=config.limits, fvcore_flops=fvcore_flops)
 
 
+@dataclass(frozen=True, slots=True)
+class _Setting:
+    """A configuration, and what of it can be wrong and is looked at before anything is written."""
+
+    config: Config
+    ideas: IdeaDatabase
+    places: tuple[Place, ...]
+
+
+def _setting(config: Config) -> _Setting:
+    path = Path(config.ideas.path) if config.ideas.path else resource("knowledge", "ideas.jsonl")
+    ideas = IdeaDatabase.load(path, AttributeTree.load())
+    where = places(discover(config.executor), config.executor, num_cores=len(os.sched_getaffinity(0)))
+    return _Setting(config, ideas, where)
+
+
 def _search(
-    config: Config,
+    setting: _Setting,
     history: History,
     sandbox: Sandbox,
     dataset: DatasetInfo,
-    ideas: IdeaDatabase,
     folder: Path,
     observer: Observer | None,
 ) -> Child:
+    config = setting.config
+
     def measure(sources: Sequence[str]) -> Sequence[Costs | None]:
         job = MeasureJob(sources=tuple(sources), input_shape=dataset.input_shape, num_classes=dataset.num_classes)
         return sandbox.run(job, timeout_seconds=_MEASURE_SECONDS).costs or (None,) * len(sources)
 
-    where = places(discover(config.executor), config.executor, num_cores=len(os.sched_getaffinity(0)))
-    logger.info("%d slots: %s", len(where), "; ".join(str(place) for place in where))
+    logger.info("%d slots: %s", len(setting.places), "; ".join(str(place) for place in setting.places))
     executor = load(config.executor.name, EXECUTORS, what="executor")(
         sandbox=sandbox,
         dataset=dataset,
         recipe=config.recipe,
         config=config.executor,
-        places=where,
+        places=setting.places,
         folder=folder / "children",
     )
     tools = Tools(
         history=history,
         executor=executor,
-        generator=load(config.drafts.generator, GENERATORS, what="generator")(ideas=ideas.ideas, measure=measure),
+        generator=load(config.drafts.generator, GENERATORS, what="generator")(
+            ideas=setting.ideas.ideas, measure=measure
+        ),
         verifier=_verifier(sandbox, dataset, config),
-        workshop=Workshop(ideas, SamplingLevel(config.ideas.level), config.limits, config.plan),
+        workshop=Workshop(setting.ideas, SamplingLevel(config.ideas.level), config.limits, config.plan),
         num_train_images=dataset.num_train,
     )
     with _noted(history), contextlib.closing(executor):
-        return Search(config, tools, Progress(config.budget, len(where), observer)).run()
+        return Search(config, tools, Progress(config.budget, len(setting.places), observer)).run()
 
 
 @contextlib.contextmanager
@@ -167,11 +185,6 @@ def _noted(history: History) -> Iterator[None]:
 def _verifier(sandbox: Sandbox, dataset: DatasetInfo, config: Config) -> Verifier:
     shape = NetworkShape(dataset.input_shape, dataset.num_classes, config.recipe.batch_size)
     return Verifier(sandbox, shape, config.limits, config.verification)
-
-
-def _ideas(config: Config) -> IdeaDatabase:
-    path = Path(config.ideas.path) if config.ideas.path else resource("knowledge", "ideas.jsonl")
-    return IdeaDatabase.load(path, AttributeTree.load())
 
 
 def _base_draft(config: Config) -> Draft:
