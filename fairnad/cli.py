@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = ["app", "main"]
 
-SEARCH, LOOK, CARE = "Search", "Look", "Care"
+SEARCH, LOOK, COMPARE, CARE = "Search", "Look", "Compare", "Care"
 
 app = typer.Typer(
     name="fairnad",
@@ -105,6 +105,27 @@ def resume(run: RunArgument) -> None:
     _watch(folder, lambda observer: resume_search(folder, observer=observer))
 
 
+@app.command(rich_help_panel=SEARCH)
+def retrain(
+    run: RunArgument,
+    child: Annotated[str, typer.Argument(metavar="[ID]", help="The child, or 'best'.")] = "best",
+    seeds: Annotated[int, typer.Option(min=1, help="How many fresh seeds.")] = 3,
+) -> None:
+    """Train the pick with fresh seeds and score it on the test split, which nothing else opens."""
+    from rich.console import Console
+
+    from fairnad import terminal
+    from fairnad.logs import log_to
+    from fairnad.search.retrain import retrain as retrain_child
+
+    if child != "best" and not child.isdigit():
+        raise ConfigError(f"child {child!r}: expected a number or 'best'")
+    folder, console = _run_folder(run), Console()
+    with log_to(folder, console=console):
+        done = retrain_child(folder, None if child == "best" else int(child), num_seeds=seeds)
+    console.print(terminal.retrained(done))
+
+
 @app.command(rich_help_panel=LOOK)
 def show(run: RunArgument, rows: Annotated[int, typer.Option(help="Rows of the leaderboard.")] = 10) -> None:
     """Show the leaderboard, what was rejected, and where the time went."""
@@ -146,6 +167,31 @@ def export(
 
     for path in export_child(_run_folder(run), child, out):
         print(path)
+
+
+bench = typer.Typer(help="Compare strategies on a table of known results, in seconds.", no_args_is_help=True)
+app.add_typer(bench, name="bench", rich_help_panel=COMPARE)
+
+
+@bench.command("nas-bench-201")
+def nas_bench_201(
+    table: Annotated[Path, typer.Option(metavar="FILE.csv", help="Columns arch, X_test, X_test_one_seed.")],
+    dataset: Annotated[str, typer.Option(help="The X of the columns.")] = "cifar100",
+    budget: Annotated[int, typer.Option(help="Different cells that a search may look up.")] = 500,
+    seeds: Annotated[int, typer.Option(help="Searches of each strategy.")] = 30,
+    strategies: Annotated[str | None, typer.Option(metavar="A,B,C", help="Which ones; all without it.")] = None,
+    signal: Annotated[str, typer.Option(help="What a search sees: clean, one-seed or fresh.")] = "fresh",
+    recheck: Annotated[str | None, typer.Option(metavar="10x2", help="Train the ten best twice more.")] = None,
+) -> None:
+    """Compare strategies on the cells of NAS-Bench-201: a training is a look-up."""
+    from fairnad.executors.table import read_table
+    from fairnad.search.bench import bench_plan, run_bench
+    from fairnad.search.bench_report import markdown
+
+    plan = bench_plan(strategies, budget=budget, num_seeds=seeds, signal=signal, recheck=recheck)
+    known = read_table(table, dataset)
+    outcomes = run_bench(known, plan, observer=lambda one: print(f"{one.strategy}: done", file=sys.stderr, flush=True))
+    print(markdown(known, plan, outcomes))
 
 
 @app.command(rich_help_panel=CARE)

@@ -6,6 +6,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
+from statistics import mean, stdev
 
 from rich import box
 from rich.console import Group, RenderableType
@@ -14,11 +15,12 @@ from rich.table import Table
 from rich.text import Text
 
 from fairnad.history.store import History
-from fairnad.records import Child, Costs, Failed, Failure, Stage
+from fairnad.records import Child, Costs, Failed, Failure, Stage, Trained
 from fairnad.search.progress import Progress, SlotTime
+from fairnad.search.retrain import Retrained
 from fairnad.verification.files import CheckedFile
 
-__all__ = ["farewell", "leaderboard", "live_view", "summary", "verdict_line"]
+__all__ = ["farewell", "leaderboard", "live_view", "retrained", "summary", "verdict_line"]
 
 _STAGE_NAMES = {
     Stage.BASE: "base",
@@ -148,6 +150,21 @@ def farewell(folder: Path, best: Child) -> RenderableType:
         f"  fairnad show {folder.name}",
         f"  fairnad export {folder.name} --out best-network",
     )
+
+
+def retrained(done: Retrained) -> RenderableType:
+    """Return what the final trainings of a child came to."""
+    accuracies = [100 * accuracy for accuracy in done.accuracies]
+    failed = [outcome for outcome in done.outcomes if isinstance(outcome, Failed)]
+    lines = [
+        f"child {done.child.id}, {costs_text(done.child.costs)}, fvcore's own count {done.fvcore_flops or 0:,} FLOPs"
+    ]
+    if accuracies:
+        spread = f" +- {stdev(accuracies):.2f}" if len(accuracies) > 1 else ", one seed: no spread"
+        seeds = ", ".join(str(outcome.seed) for outcome in done.outcomes if isinstance(outcome, Trained))
+        lines.append(f"test split, last epoch: {mean(accuracies):.2f}{spread} % (n = {len(accuracies)}, seeds {seeds})")
+    lines += [f"failed: {outcome.failure.value}: {outcome.reason}" for outcome in failed]
+    return Group(*lines)
 
 
 def verdict_line(checked: CheckedFile) -> str:

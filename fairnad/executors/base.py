@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
 from fairnad.records import Failed, Trained
 
@@ -17,12 +17,21 @@ EXECUTORS = {
 
 @dataclass(frozen=True, slots=True)
 class Training:
-    """One child to train. Of several that wait, the one with the longest `predicted_seconds` starts first."""
+    """One child to train. Of several that wait, the one with the longest `predicted_seconds` starts first.
+
+    A search evaluates on the validation split; the test split is for the final training of a pick alone.
+    """
 
     child_id: int
     source: str
     seed: int
     predicted_seconds: float
+    split: Literal["val", "test"] = "val"
+
+    @property
+    def folder(self) -> str:
+        """The name of its folder among those of the children."""
+        return str(self.child_id) if self.split == "val" else f"{self.child_id}-{self.split}-seed-{self.seed}"
 
 
 @dataclass(frozen=True, slots=True)

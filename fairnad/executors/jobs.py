@@ -28,11 +28,18 @@ def training_job(
     gpu: int | None = None,
     memory_share: float = 1.0,
 ) -> TrainJob:
-    """Return the job that trains `source` on the CPU or a `gpu`, and evaluates it on the images of `split`."""
+    """Return the job that trains `source` on the CPU or a `gpu`, and evaluates it on the images of `split`.
+
+    For the test split it trains on all that the protocol allows then: on CIFAR-10 the validation images too.
+    """
     images = Path(dataset.folder)
+    train_images, train_labels = images / "train_images.npy", images / "train_labels.npy"
+    if split == "test" and dataset.num_final_train is not None:
+        train_images = images / "final_train_images.npy"
+        train_labels = Path(dataset.labels_folder) / "final_train_labels.npy"
     data = TrainingData(
-        train_images=str(images / "train_images.npy"),
-        train_labels=str(images / "train_labels.npy"),
+        train_images=str(train_images),
+        train_labels=str(train_labels),
         eval_images=str(images / f"{split}_images.npy"),
         num_classes=dataset.num_classes,
         mean=dataset.mean,

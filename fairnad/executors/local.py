@@ -126,12 +126,13 @@ class LocalExecutor:
             self._messages.put(ExecutorError(f"every device is left out; the last was {place.device}"))
 
     def _train(self, training: Training, place: Place) -> Trained | Failed:
-        folder = self._folder / str(training.child_id)
+        folder = self._folder / training.folder
         job = training_job(
             training.source,
             self._dataset,
             self._recipe,
             seed=training.seed,
+            split=training.split,
             threads=place.threads,
             gpu=place.device.index,
             memory_share=place.memory_share,
@@ -142,7 +143,7 @@ class LocalExecutor:
             report = self._sandbox.run(
                 job, folder=folder, timeout_seconds=limit, memory_bytes=self._config.memory_bytes
             )
-        return outcome(job, report, folder, self._dataset)
+        return outcome(job, report, folder, self._dataset, split=training.split)
 
 
 class _DeviceUse:

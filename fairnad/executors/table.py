@@ -43,8 +43,8 @@ class Signal(str, Enum):
     """The truth and Gaussian noise, new for each search."""
 
 
-class Spent(Exception):  # noqa: N818 - no error: how a search without an end of its own comes to it
-    """The look-ups of a search are used up."""
+class Spent(Exception):
+    """The look-ups of a search are used up: no error, but how a search without an end of its own comes to one."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,8 +30,8 @@ def cell_ideas(operations: Sequence[str] = OPERATIONS) -> IdeaDatabase:
 class CellGenerator:
     """Draws among the cells that differ from the parent as the idea allows, by the stream of the request.
 
-    `known` are the cells that the search has seen, and may grow. Where all that an idea allows are known, it is put on a neighbour
-    of the parent instead, then on a neighbour of that one: what is around the best of a small space is soon known.
+    `known` are the cells that the search has seen, and may grow. Where all that an idea allows are known, it is put on
+    a neighbour of the parent instead, then on one of that: what is around the best of a small space is soon known.
     """
 
     name = "cells"

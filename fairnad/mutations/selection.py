@@ -44,7 +44,7 @@ def _fronts(children: Sequence[Child]) -> Iterator[list[Child]]:
     rest = sorted(((_objectives(child), child) for child in children), key=lambda pair: (pair[0], pair[1].id))
     while rest:
         front: list[tuple[tuple[float, ...], Child]] = []
-        others = []
+        others: list[tuple[tuple[float, ...], Child]] = []
         for pair in rest:
             is_dominated = any(_dominates(better, pair[0]) for better, _ in front)
             (others if is_dominated else front).append(pair)

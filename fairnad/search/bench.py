@@ -5,6 +5,8 @@ The incumbent is the cell of the highest signal so far. Searches nothing itself 
 
 from __future__ import annotations
 
+import contextlib
+import difflib
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,13 +19,15 @@ from fairnad.executors.table import CellTable, Lookups, Signal, Spent
 from fairnad.plugins import load
 from fairnad.search.cell_strategies.base import NUM_START, STRATEGIES, Strategy
 
-__all__ = ["BenchPlan", "Outcome", "Passing", "Recheck", "head", "notes", "passing", "rows", "run_bench", "title"]
+__all__ = ["RESAMPLES", "SHARE", "BenchPlan", "Outcome", "Passing", "Recheck", "bench_plan", "passing", "run_bench"]
 
 SHARE = 0.99
 """Of the best truth of the table: what the mean curve is to pass (the measure of the COLE paper)."""
 
 _CHECKPOINTS = (50, 100, 200, 500)
-_RESAMPLES = 1000
+
+RESAMPLES = 1000
+"""Bootstraps over seeds behind an interval."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +73,8 @@ class BenchPlan:
 class Outcome:
     """What came of one strategy.
 
-    `truth` (seeds, budget) is the truth of the incumbent after each look-up, `rechecked` that of the pick with a recheck
-    inside each checkpoint, one a seed. `fewest_cells` is less than the budget where a search ended on its own.
+    `truth` (seeds, budget) is the truth of the incumbent after each look-up; `rechecked` that of the pick of each seed
+    with a recheck inside each checkpoint. `fewest_cells` is less than the budget where a search ended on its own.
     """
 
     strategy: str
@@ -88,6 +92,23 @@ class Passing:
     first: int | None
     low: int | None
     high: int | None
+
+
+def bench_plan(
+    strategies: str | None = None, *, budget: int, num_seeds: int, signal: str, recheck: str | None = None
+) -> BenchPlan:
+    """Return the plan that a command line asks for; `strategies` are names with commas between, None is all.
+
+    Raises:
+        ConfigError: the signal or the recheck cannot be understood.
+    """
+    names = tuple(STRATEGIES) if strategies is None else tuple(name.strip() for name in strategies.split(","))
+    known = [one.value for one in Signal]
+    if signal not in known:
+        nearest = difflib.get_close_matches(signal, known, n=1)
+        hint = f"; did you mean {nearest[0]!r}?" if nearest else ""
+        raise ConfigError(f"signal {signal!r} is not known, only {', '.join(known)}{hint}")
+    return BenchPlan(names, budget, num_seeds, Signal(signal), None if recheck is None else Recheck.parse(recheck))
 
 
 def run_bench(
@@ -111,80 +132,12 @@ def passing(truth: NDArray[np.float64], threshold: float) -> Passing:
     """Return when the mean over seeds of `truth` (seeds, budget) first reaches `threshold`, 5 to 95 % by bootstrap."""
     num_seeds, budget = truth.shape
     rng = np.random.default_rng(0)
-    drawn = rng.multinomial(num_seeds, np.full(num_seeds, 1 / num_seeds), size=_RESAMPLES) / num_seeds
+    drawn = rng.multinomial(num_seeds, np.full(num_seeds, 1 / num_seeds), size=RESAMPLES) / num_seeds
     firsts = np.sort([_first(curve, threshold) for curve in drawn @ truth])
     # A budget that does not suffice counts as the largest; no interpolation, since it is no number.
-    low, high = firsts[int(0.05 * _RESAMPLES)], firsts[int(0.95 * _RESAMPLES)]
+    low, high = firsts[int(0.05 * RESAMPLES)], firsts[int(0.95 * RESAMPLES)]
     first = _first(truth.mean(axis=0), threshold)
     return Passing(*(int(found) if found <= budget else None for found in (first, low, high)))
-
-
-def title(table: CellTable, plan: BenchPlan) -> str:
-    """Return the title of the table of results; fewer than three seeds are told here."""
-    few = {1: "ONE SEED, no spread: ", 2: "only 2 seeds: "}.get(plan.num_seeds, "")
-    return f"{few}NAS-Bench-201, {table.dataset}, signal {plan.signal.value}, n = {plan.num_seeds} seeds"
-
-
-def notes(table: CellTable, plan: BenchPlan, outcomes: Sequence[Outcome]) -> str:
-    """Return what must be known to read the table of results."""
-    told = [
-        "Both columns of the file are test accuracies: what a search sees is made from test accuracies too, and the "
-        "truth is their mean over seeds, in percent.",
-        f"Signal {plan.signal.value}: {_SIGNALS[plan.signal]}. Seeds 0 to {plan.num_seeds - 1}, {NUM_START} random start "
-        "cells, repeats are free, different cells count. Mean +- standard deviation over seeds of the truth of the "
-        "incumbent, the cell of the highest signal.",
-        f"Passing: the first look-up at which the mean curve reaches {SHARE} x the best of the table "
-        f"({100 * SHARE * table.best:.2f} of {100 * table.best:.2f}), 5 to 95 % of {_RESAMPLES} bootstraps over seeds.",
-    ]
-    if plan.recheck is not None:
-        told.append(
-            f"Recheck {plan.recheck}: the {plan.recheck.cells} cells of the highest signals are trained "
-            f"{plan.recheck.trainings} times more, inside the number of look-ups; the mean of all trainings picks."
-        )
-    told += [
-        f"{outcome.strategy}: a search ended on its own after {outcome.fewest_cells} cells; its last incumbent stays."
-        for outcome in outcomes
-        if outcome.fewest_cells < plan.budget
-    ]
-    return "\n".join(told)
-
-
-def head(plan: BenchPlan) -> tuple[str, ...]:
-    """Return the columns of `rows`."""
-    return ("strategy", *(f"truth at {number}" for number in plan.checkpoints), "passes at [5 to 95 %]", "s a search")
-
-
-def rows(table: CellTable, plan: BenchPlan, outcomes: Sequence[Outcome]) -> list[tuple[str, ...]]:
-    """Return one row of text a strategy, and one more with the recheck."""
-    told = []
-    for outcome in outcomes:
-        values = [spread(outcome.truth[:, number - 1]) for number in plan.checkpoints]
-        passes = passing_text(passing(outcome.truth, SHARE * table.best), plan)
-        told.append((outcome.strategy, *values, passes, f"{outcome.seconds:.2f}"))
-        if plan.recheck is not None:
-            picked = [outcome.rechecked.get(number) for number in plan.checkpoints]
-            values = ["" if one is None else spread(one) for one in picked]
-            told.append((f"{outcome.strategy}, recheck {plan.recheck}", *values, "", ""))
-    return told
-
-
-def spread(values: NDArray[np.float64]) -> str:
-    """Return mean and standard deviation of fractions, in percent; of one value only that."""
-    deviation = f" +- {100 * values.std(ddof=1):.2f}" if len(values) > 1 else ""
-    return f"{100 * values.mean():.2f}{deviation}"
-
-
-def passing_text(found: Passing, plan: BenchPlan) -> str:
-    """Return a passing as text; without an interval where one seed gives none."""
-    first, low, high = (f"> {plan.budget}" if one is None else str(one) for one in (found.first, found.low, found.high))
-    return first if plan.num_seeds == 1 else f"{first} [{low}, {high}]"
-
-
-_SIGNALS = {
-    Signal.CLEAN: "the mean over seeds itself",
-    Signal.ONE_SEED: "the one seed of the file, the same in every search",
-    Signal.FRESH: "the mean over seeds and Gaussian noise as of one training, new for each search",
-}
 
 
 def _check(table: CellTable, plan: BenchPlan) -> None:
@@ -206,10 +159,8 @@ def _run(name: str, strategy: Strategy, table: CellTable, plan: BenchPlan) -> Ou
     began = time.monotonic()
     for seed in range(plan.num_seeds):
         lookups = Lookups(table, plan.signal, seed=seed, budget=plan.budget)
-        try:
+        with contextlib.suppress(Spent):
             strategy(lookups)
-        except Spent:
-            pass
         searches.append(lookups)
     seconds = (time.monotonic() - began) / plan.num_seeds
     return Outcome(

@@ -12,7 +12,7 @@ from pathlib import Path
 from fairnad.architectures.bases import base_source
 from fairnad.config import Config, dump_config, read_config
 from fairnad.errors import ConfigError, HistoryError
-from fairnad.executors.base import EXECUTORS
+from fairnad.executors.base import EXECUTORS, Executor
 from fairnad.executors.devices import Place, discover, places
 from fairnad.generators.base import GENERATORS
 from fairnad.history.export import export
@@ -43,7 +43,7 @@ from fairnad.search.progress import Observer, Progress
 from fairnad.verification.base import Known
 from fairnad.verification.verifier import NetworkShape, Verifier
 
-__all__ = ["export_child", "resume_search", "start_search"]
+__all__ = ["Setting", "export_child", "make_executor", "resume_search", "settle", "start_search"]
 
 logger = logging.getLogger(__name__)
 
@@ -66,7 +66,7 @@ def start_search(config: Config, folder: Path, *, observer: Observer | None = No
         )
     with Sandbox(memory_bytes=config.verification.memory_bytes) as sandbox:
         sandbox.start()
-        base, setting = _base_draft(config), _setting(config)
+        base, setting = _base_draft(config), settle(config)
         dataset = prepare_dataset(sandbox, config.dataset, config.data_root)
         verdict = _verifier(sandbox, dataset, config).judge(base.source, Known())
         _check_base(base, verdict, config.limits)
@@ -90,7 +90,7 @@ def resume_search(folder: Path, *, observer: Observer | None = None) -> Child:
         with Sandbox(memory_bytes=config.verification.memory_bytes) as sandbox:
             sandbox.start()
             dataset = prepare_dataset(sandbox, config.dataset, config.data_root)
-            return _search(_setting(config), history, sandbox, dataset, folder, observer)
+            return _search(settle(config), history, sandbox, dataset, folder, observer)
 
 
 def export_child(folder: Path, child_id: int | None, out: Path) -> tuple[Path, ...]:
@@ -118,7 +118,7 @@ def export_child(folder: Path, child_id: int | None, out: Path) -> tuple[Path, .
 
 
 @dataclass(frozen=True, slots=True)
-class _Setting:
+class Setting:
     """A configuration, and what of it can be wrong and is looked at before anything is written."""
 
     config: Config
@@ -126,15 +126,36 @@ class _Setting:
     places: tuple[Place, ...]
 
 
-def _setting(config: Config) -> _Setting:
+def settle(config: Config) -> Setting:
+    """Return `config` with its ideas and places, and say now what of it cannot be used.
+
+    Raises:
+        ConfigError: a device that is not there.
+        KnowledgeError: ideas that cannot be read.
+    """
     path = Path(config.ideas.path) if config.ideas.path else resource("knowledge", "ideas.jsonl")
     ideas = IdeaDatabase.load(path, AttributeTree.load())
     where = places(discover(config.executor), config.executor, num_cores=len(os.sched_getaffinity(0)))
-    return _Setting(config, ideas, where)
+    return Setting(config, ideas, where)
+
+
+def make_executor(setting: Setting, sandbox: Sandbox, dataset: DatasetInfo, folder: Path) -> Executor:
+    """Return the executor of `setting`, whose trainings keep their files in `folder`/children."""
+    config = setting.config
+    logger.info("%d slots: %s", len(setting.places), "; ".join(str(place) for place in setting.places))
+    executor: Executor = load(config.executor.name, EXECUTORS, what="executor")(
+        sandbox=sandbox,
+        dataset=dataset,
+        recipe=config.recipe,
+        config=config.executor,
+        places=setting.places,
+        folder=folder / "children",
+    )
+    return executor
 
 
 def _search(
-    setting: _Setting,
+    setting: Setting,
     history: History,
     sandbox: Sandbox,
     dataset: DatasetInfo,
@@ -147,15 +168,7 @@ def _search(
         job = MeasureJob(sources=tuple(sources), input_shape=dataset.input_shape, num_classes=dataset.num_classes)
         return sandbox.run(job, timeout_seconds=_MEASURE_SECONDS).costs or (None,) * len(sources)
 
-    logger.info("%d slots: %s", len(setting.places), "; ".join(str(place) for place in setting.places))
-    executor = load(config.executor.name, EXECUTORS, what="executor")(
-        sandbox=sandbox,
-        dataset=dataset,
-        recipe=config.recipe,
-        config=config.executor,
-        places=setting.places,
-        folder=folder / "children",
-    )
+    executor = make_executor(setting, sandbox, dataset, folder)
     tools = Tools(
         history=history,
         executor=executor,

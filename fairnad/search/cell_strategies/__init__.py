@@ -1,1 +1,1 @@
-"""Searches on a table of cells: each takes its look-ups and asks until they are spent. They return and print nothing."""
+"""Searches on a table of cells: each asks until its look-ups are spent. They return nothing."""
