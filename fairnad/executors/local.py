@@ -25,7 +25,11 @@ __all__ = ["LocalExecutor"]
 logger = logging.getLogger(__name__)
 
 MAX_DEVICE_FAULTS = 2
-"""A GPU that fails as many children as this is left out."""
+"""A GPU that crashes with as many children in a row is left out; each of them is tried once more."""
+
+
+_HANDOVER_SECONDS = 0.1
+"""How long a place waits for another device to take what crashed on its own."""
 
 
 class LocalExecutor:
@@ -78,7 +82,7 @@ class LocalExecutor:
     def close(self) -> None:
         """End the slots; the sandbox ends the children."""
         for _ in range(self.num_slots):
-            self._waiting.put((float("-inf"), next(self._order), None))
+            self._waiting.put((float("-inf"), -1, None))
 
     def _work(self, slot: int, place: Place) -> None:
         use = self._devices[place.device]
@@ -87,6 +91,10 @@ class LocalExecutor:
                 self.submit(training)
                 self._leave(place)
                 return
+            if self._crashed.get(training.child_id) is use and self._has_others(use):
+                self._retry(training)
+                time.sleep(_HANDOVER_SECONDS)
+                continue
             self._messages.put(Started(training, slot, time.time()))
             try:
                 result = self._try(training, place, use)
@@ -95,13 +103,22 @@ class LocalExecutor:
                 return
             self._messages.put(Finished(training, slot, time.time(), result))
             if result is None:
-                self.submit(training)
+                self._retry(training)
+
+    def _retry(self, training: Training) -> None:
+        self._waiting.put((float("-inf"), next(self._order), training))
+
+    def _has_others(self, use: _DeviceUse) -> bool:
+        return any(other is not use and not other.is_out for other in self._devices.values())
 
     def _try(self, training: Training, place: Place, use: _DeviceUse) -> Trained | Failed | None:
         """Return the outcome at `place`; None if it is to be tried again, since the GPU may be to blame."""
         with use.shared() as had_neighbours:
             result = self._train(training, place)
-        if not place.device.is_gpu or not isinstance(result, Failed):
+        if not isinstance(result, Failed):
+            use.crashed.clear()
+            return result
+        if not place.device.is_gpu:
             return result
         if result.failure is Failure.MEMORY and (had_neighbours or place.memory_share < 1.0):
             logger.info("child %d: out of memory beside a neighbour; again, alone", training.child_id)
@@ -109,11 +126,9 @@ class LocalExecutor:
                 return self._train(training, replace(place, memory_share=1.0))
         if result.failure is not Failure.CRASH or "CUDA" not in f"{result.reason} {result.details}":
             return result
-        if (before := self._crashed.pop(training.child_id, None)) is not None:
-            # It crashed twice, so it is the network: whoever was blamed for the first time is cleared.
-            before.crashed.discard(training.child_id)
-            return result
         use.crashed.add(training.child_id)
+        if training.child_id in self._crashed:
+            return result
         self._crashed[training.child_id] = use
         return None
 
