@@ -23,7 +23,6 @@ CHILDREN = {"training", "sandbox.child", "sandbox.zygote"}
 CHILD_IMPORTS = {"sandbox.wire", "sandbox.child", "sandbox.zygote", "training", "records", "errors", "__init__"}
 HOMES = {
     "mmengine": {"config"},
-    "libcst": {"architectures", "generators"},
     "sqlite_utils": {"history"},
     "networkx": {"history"},
     "safetensors": {"training", "history"},
@@ -83,4 +82,4 @@ def test_a_library_stays_in_its_home(path):
 def test_help_needs_no_heavy_library():
     code = "import sys, fairnad.cli; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
-    assert not {"torch", "numpy", "mmengine", "sklearn", "libcst", "sqlite_utils"} & set(loaded.stdout.split())
+    assert not {"torch", "numpy", "mmengine", "sklearn", "sqlite_utils"} & set(loaded.stdout.split())

@@ -14,7 +14,7 @@ from fairnad.architectures.source import Source
 from fairnad.generators.base import Parent, Refinement, Request
 from fairnad.generators.fit import Direction, Measure, fit
 from fairnad.generators.operators import OPERATORS, Operator, Rewrite, Scope, specialize
-from fairnad.records import Draft, Failed, Failure, Idea, IdeaKind, Limits, MutationTarget, Verdict
+from fairnad.records import Costs, Draft, Failed, Failure, Idea, IdeaKind, Limits, MutationTarget, Verdict
 
 __all__ = ["RulesGenerator"]
 
@@ -25,6 +25,8 @@ _GROWTH = {
     "scale-up-4": Direction.LATER_WIDTHS,
 }
 _PREFIXES = {operator.prefix for operator in OPERATORS if operator.prefix}
+_DEPTH_STEP = 1.6
+"""A network made deeper costs at most this many times its parent: all the way to the limits is slow to train."""
 _MAX_IDEAS = 4
 """Ideas that one refinement tries."""
 
@@ -90,9 +92,8 @@ class RulesGenerator:
 
     def _grow(self, parent: Parent, idea: Idea, limits: Limits, rng: random.Random) -> Draft | Failed:
         direction = _GROWTH.get(idea.id) or rng.choice(list(_GROWTH.values()))
-        if not limits.usage(parent.costs):
-            limits = Limits(2 * parent.costs.params, 2 * parent.costs.flops)
-        source = fit(parent.source, limits, self._measure, direction=direction)
+        within = _growth_limits(parent.costs, limits, direction)
+        source = fit(parent.source, within, self._measure, direction=direction)
         if source is None or source == parent.source:
             return Failed(Failure.NO_DRAFT, f"the parent cannot grow by {direction.value} within the limits")
         return Draft(source, self.name, idea, note=f"Network grown by {direction.value}")
@@ -105,6 +106,17 @@ class RulesGenerator:
         related = [idea for idea in related if idea.id != before.id] or list(self._ideas)
         rng.shuffle(related)
         return sorted(related, key=lambda idea: idea.id in refinement.used)
+
+
+def _growth_limits(costs: Costs, limits: Limits, direction: Direction) -> Limits:
+    """Return how large a network may grow: wide to the limits, deep by a step; without limits to twice its size."""
+    if not limits.usage(costs):
+        return Limits(2 * costs.params, 2 * costs.flops)
+    if direction in {Direction.WIDTHS, Direction.LATER_WIDTHS}:
+        return limits
+    deeper = (round(_DEPTH_STEP * costs.params), round(_DEPTH_STEP * costs.flops))
+    bounds = (limits.params, limits.flops)
+    return Limits(*(step if bound is None else min(step, bound) for step, bound in zip(deeper, bounds, strict=True)))
 
 
 def _is_near(idea: Idea, other: Idea) -> bool:
