@@ -111,7 +111,7 @@ def test_words_choose_the_operator(generator):
     assert "SqueezeExcitation(" in draft.source
 
 
-@pytest.mark.parametrize(("which", "factor"), zip(SCALE_UP_IDEAS, (1.6, 1.6, 3, 3), strict=True))
+@pytest.mark.parametrize(("which", "factor"), list(zip(SCALE_UP_IDEAS, (1.6, 1.6, 3, 3), strict=True)))
 def test_scaling_up_grows_wide_to_the_limits_and_deep_by_a_step(which, factor, generator, measure):
     costs = measure([BASE])[0]
     limits = Limits(3 * costs.params, 3 * costs.flops)
