@@ -6,6 +6,7 @@ Rooms are imported where they are used, so that `--help` answers at once.
 from __future__ import annotations
 
 import json
+import re
 import sys
 from datetime import datetime
 from enum import Enum
@@ -73,6 +74,7 @@ def search(
     seed: Annotated[int | None, typer.Option(help="Seed of the search.")] = None,
     config: Annotated[str | None, typer.Option(help="Configuration: a shipped one by name, or a FILE.yaml.")] = None,
     data_root: Annotated[str | None, typer.Option(help="Folder of the data sets.")] = None,
+    split_dir: Annotated[str | None, typer.Option(help="Folder of the published NAS-Bench-201 split files.")] = None,
     set_: Annotated[list[str] | None, typer.Option("--set", metavar="a.b=c", help="Override of one setting.")] = None,
     run: Annotated[str | None, typer.Option(metavar="NAME", help="Name of the run.")] = None,
 ) -> None:
@@ -89,10 +91,13 @@ def search(
         "executor.threads": threads,
         "seed": seed,
         "data_root": data_root,
+        "split_dir": split_dir,
     }
     overrides = [f"{key}={json.dumps(value)}" for key, value in given.items() if value is not None]
     settings = _settings(config, dataset, [*overrides, *(set_ or [])])
-    folder = Path("runs") / (run or f"{settings.dataset.replace(':', '-')}-{datetime.now():%Y%m%d-%H%M%S}")
+    folder = Path("runs") / (
+        run or f"{re.sub('[^a-z0-9-]+', '-', settings.dataset.lower())}-{datetime.now():%Y%m%d-%H%M%S}"
+    )
     _watch(folder, lambda observer: start_search(settings, folder, observer=observer))
 
 

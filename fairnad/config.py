@@ -113,6 +113,9 @@ class Config(_Section):
 
     dataset: str = "cluttered-digits"
     data_root: str | None = None
+    """The folder of the data sets; FAIRNAD_DATA or the user's cache without it."""
+    split_dir: str | None = None
+    """The folder of the published NAS-Bench-201 split files; `<data_root>/splits` without it."""
     budget: PositiveInt = 500
     """Children to train to the end; the base, drafts and rejections are counted apart."""
     seed: NonNegativeInt = 0

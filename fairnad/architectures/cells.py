@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from fairnad.errors import ConfigError
 from fairnad.records import Costs
 
-__all__ = ["EDGES", "OPERATIONS", "Cell", "canonical", "cell_costs", "neighbours", "parse_cell"]
+__all__ = ["EDGES", "OPERATIONS", "Cell", "cell_costs", "neighbours", "parse_cell"]
 
 EDGES = ((0, 1), (0, 2), (1, 2), (0, 3), (1, 3), (2, 3))
 """(from, to) of each edge, in the order of the string; node 0 is the input, node 3 the output."""
@@ -70,21 +70,6 @@ def neighbours(cell: Cell, operations: Sequence[str] = OPERATIONS) -> tuple[Cell
     )
 
 
-def canonical(cell: Cell) -> str:
-    """Return a text that is equal for cells that compute the same function of their weights.
-
-    A skip is what it copies, what reads only zeros is zero, and the order of a sum does not matter.
-    Source: Dong & Yang 2020 (arXiv:2001.00326), section 2.1: 6,466 of the 15,625 cells differ.
-    """
-    nodes = ["x", *("",) * (len({target for _, target in EDGES}))]
-    for target in range(1, len(nodes)):
-        edges = zip(EDGES, cell.operations, strict=True)
-        read = [_applied(name, nodes[source]) for (source, to), name in edges if to == target]
-        terms = sorted(term for term in read if term != "0")
-        nodes[target] = "0" if not terms else terms[0] if len(terms) == 1 else f"({'+'.join(terms)})"
-    return nodes[-1]
-
-
 def cell_costs(cell: Cell) -> Costs:
     """Return the costs of all fifteen cells of the network on CIFAR.
 
@@ -93,12 +78,6 @@ def cell_costs(cell: Cell) -> Costs:
     """
     each = [_edge_costs(name) for name in cell.operations]
     return Costs(sum(one.params for one in each), sum(one.flops for one in each))
-
-
-def _applied(operation: str, node: str) -> str:
-    if operation == "none" or node == "0":
-        return "0"
-    return node if operation == "skip_connect" else f"{operation}{node if node[0] == '(' else f'({node})'}"
 
 
 def _edge_costs(operation: str) -> Costs:

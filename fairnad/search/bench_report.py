@@ -69,7 +69,7 @@ def notes(table: CellTable, plan: BenchPlan, outcomes: Sequence[Outcome]) -> str
         "of a cell is their mean over seeds, in percent.",
         f"Signal {plan.signal.value}: {_SIGNALS[plan.signal]}. n = {plan.num_seeds}, seeds 0 to {plan.num_seeds - 1}. "
         f"Every search begins with {NUM_START} random cells or more; repeats are free, different cells count.",
-        "Truth at N: that of the incumbent, the cell of the highest signal of N; mean +- standard deviation over seeds.",
+        "Truth at N: that of the incumbent, the cell of the highest signal so far; mean +- standard deviation.",
         f"Passes at: the first N at which the mean over seeds reaches {SHARE} x the best truth of the table "
         f"({SHARE * best:.2f} of {best:.2f}); 5 to 95 % of {RESAMPLES} bootstraps over seeds.",
     ]

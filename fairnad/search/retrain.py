@@ -57,7 +57,9 @@ def retrain(folder: Path, child_id: int | None, *, num_seeds: int) -> Retrained:
         if child is None:
             raise HistoryError(f"no network of {folder} is trained yet; name a child, or go on with the search")
         setting = settle(read_config(folder / "config.yaml"))
-        dataset = prepare_dataset(sandbox, setting.config.dataset, setting.config.data_root)
+        dataset = prepare_dataset(
+            sandbox, setting.config.dataset, setting.config.data_root, split_dir=setting.config.split_dir
+        )
         executor = make_executor(setting, sandbox, dataset, folder)
         job = MeasureJob(
             sources=(child.source,), input_shape=dataset.input_shape, num_classes=dataset.num_classes, with_fvcore=True

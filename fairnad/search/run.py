@@ -67,7 +67,7 @@ def start_search(config: Config, folder: Path, *, observer: Observer | None = No
     with Sandbox(memory_bytes=config.verification.memory_bytes) as sandbox:
         sandbox.start()
         base, setting = _base_draft(config), settle(config)
-        dataset = prepare_dataset(sandbox, config.dataset, config.data_root)
+        dataset = prepare_dataset(sandbox, config.dataset, config.data_root, split_dir=config.split_dir)
         verdict = _verifier(sandbox, dataset, config).judge(base.source, Known())
         _check_base(base, verdict, config.limits)
         with History.create(
@@ -89,7 +89,7 @@ def resume_search(folder: Path, *, observer: Observer | None = None) -> Child:
         config = read_config(folder / "config.yaml")
         with Sandbox(memory_bytes=config.verification.memory_bytes) as sandbox:
             sandbox.start()
-            dataset = prepare_dataset(sandbox, config.dataset, config.data_root)
+            dataset = prepare_dataset(sandbox, config.dataset, config.data_root, split_dir=config.split_dir)
             return _search(settle(config), history, sandbox, dataset, folder, observer)
 
 
@@ -106,7 +106,7 @@ def export_child(folder: Path, child_id: int | None, out: Path) -> tuple[Path, .
     if child is None:
         raise HistoryError(f"no network of {folder} is trained yet; name a child, or wait")
     with Sandbox() as sandbox:
-        dataset = prepare_dataset(sandbox, config.dataset, config.data_root)
+        dataset = prepare_dataset(sandbox, config.dataset, config.data_root, split_dir=config.split_dir)
         job = MeasureJob(
             sources=(child.source,),
             input_shape=dataset.input_shape,

@@ -37,6 +37,7 @@ def train(build: Callable[[], nn.Module], job: TrainJob, folder: Path) -> TrainR
     """
     started = time.perf_counter()
     torch.set_num_threads(job.threads)
+    torch.set_flush_denormal(True)  # vanishing momenta slow a CPU down by a tenth, and change nothing
     device, data, recipe = torch.device(job.device), job.data, job.recipe
     if device.type == "cuda":
         torch.cuda.set_per_process_memory_fraction(job.memory_share)

@@ -19,8 +19,8 @@ from fairnad.verification.base import Known
 
 __all__ = ["STAGES", "STAGES_HALF", "STAGES_REPEATS", "CellVerifier", "FairNADStages"]
 
-_MAX_CHILDREN = 20
-"""Children for each cell of the budget that a search with repeats may train."""
+_MAX_CHILDREN = 2
+"""Children for each cell of the budget that a search with repeats may train: it ends by repeating itself."""
 
 
 class CellVerifier:
