@@ -1,4 +1,7 @@
-"""The demo as a user sees it: wall time, children, where slot time goes, the controller's memory."""
+"""The demo as a user sees it: wall time, children, where slot time goes, the controller's memory.
+
+python benchmarks/demo.py [FOLDER]    (the run is kept in FOLDER/runs/demo)
+"""
 
 from __future__ import annotations
 
@@ -50,18 +53,14 @@ def help_seconds(times: int = 7) -> float:
     return statistics.median(seconds)
 
 
-def main() -> None:
-    with tempfile.TemporaryDirectory() as scratch:
-        seconds, peak = run_demo(Path(scratch))
-        with History.open(Path(scratch) / "runs" / "demo") as history:
-            children, stages = history.children(), history.events("stage")
-            verdicts = [
-                judged.verdict.seconds
-                for child in children
-                if (slot := history.slot(child.key))
-                for judged in slot.drafts
-            ]
-            rejections = history.rejections()
+def main(folder: Path) -> None:
+    seconds, peak = run_demo(folder)
+    with History.open(folder / "runs" / "demo") as history:
+        children, stages = history.children(), history.events("stage")
+        verdicts = [
+            judged.verdict.seconds for child in children if (slot := history.slot(child.key)) for judged in slot.drafts
+        ]
+        rejections = history.rejections()
     spent = {key: sum(event.data[key] for event in stages) for key in ("training", "barrier", "drafting")}
     total = sum(spent.values())
     by_stage = Counter(child.key.stage.value for child in children if child.accuracy is not None)
@@ -81,4 +80,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with tempfile.TemporaryDirectory() as scratch:
+        main(Path(sys.argv[1]) if len(sys.argv) > 1 else Path(scratch))

@@ -16,7 +16,7 @@ from scipy import stats
 
 from fairnad.config import read_config
 from fairnad.executors.jobs import outcome, training_job
-from fairnad.generators.fit import fit
+from fairnad.generators.fit import Direction, fit
 from fairnad.history.store import History
 from fairnad.records import Costs, Trained
 from fairnad.sandbox.data import prepare_dataset
@@ -38,7 +38,7 @@ def main(folder: Path, num_seeds: int) -> None:
             job = MeasureJob(sources=tuple(sources), input_shape=dataset.input_shape, num_classes=dataset.num_classes)
             return sandbox.run(job, timeout_seconds=120).costs
 
-        widened = fit(base.source, config.limits, measure, direction="widths")
+        widened = fit(base.source, config.limits, measure, direction=Direction.WIDTHS)
         sources = {"base": base.source, "base widened to the limits": widened, f"pick (child {best.id})": best.source}
         costs = dict(zip(sources, measure(list(sources.values())), strict=True))
 

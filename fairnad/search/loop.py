@@ -76,13 +76,18 @@ class Search:
             ExecutorError: nothing could be trained, not even the base.
         """
         for child in self._history.children():
-            self._progress.count(child) if child.outcome else self._train(child)
+            if child.outcome is None:
+                self._train(child)
+            else:
+                self._progress.count(child)
         for stage in stages(self._config.plan):
             known = self._known_before(stage)
             remaining = self._config.budget - sum(child.id != 0 for child in known)
             if remaining <= 0 or self._has_stalled(stage, known):
                 break
-            self._run_stage(stage.cut(remaining), known)
+            planned = stage.cut(remaining)
+            if self._training or any(slot.key not in self._filled for slot in planned.slots):
+                self._run_stage(planned, known)
         best = self._history.best()
         if best is None:
             raise ExecutorError("no network could be trained; `fairnad show` tells why")

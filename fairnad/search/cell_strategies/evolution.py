@@ -44,7 +44,7 @@ class RegularisedEvolution:
             population.popleft()
 
     def _child(self, population: deque[Cell], lookups: Lookups, rng: random.Random) -> Cell:
-        parent = max((rng.choice(population) for _ in range(self.sample)), key=lookups)
+        parent = max((rng.choice(population) for _ in range(self.sample)), key=lookups.seen.__getitem__)
         found = neighbours(parent, lookups.table.operations)
         new = [cell for cell in found if cell not in lookups.seen]
         # A parent whose neighbours are all known has nothing new to give; its child is then a repeat, and free.

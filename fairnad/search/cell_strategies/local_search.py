@@ -27,4 +27,4 @@ def _better(cell: Cell, lookups: Lookups, rng: random.Random) -> Cell | None:
     """Return a neighbour of a higher signal than `cell`, asked for in random order, or None at a peak."""
     around = list(neighbours(cell, lookups.table.operations))
     rng.shuffle(around)
-    return next((other for other in around if lookups(other) > lookups(cell)), None)
+    return next((other for other in around if lookups(other) > lookups.seen[cell]), None)
