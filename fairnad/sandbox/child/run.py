@@ -44,6 +44,7 @@ _RESULTS = ("logits.bin", "logits.tmp", "weights.safetensors", "weights.tmp")
 
 _MAX_REPORT_BYTES = 2**28
 _MAX_OPEN_FILES = 256
+_TRAINING_NICENESS = 10  # what is drafted and verified meanwhile fills the next slot, so it goes first
 _MAX_TRACE_CHARACTERS = 8000
 _PR_SET_PDEATHSIG, _PR_SET_NO_NEW_PRIVS = 1, 38
 
@@ -99,6 +100,8 @@ def _limit(request: ForkRequest, job: Job) -> None:
     _libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
     with contextlib.suppress(OSError):  # when memory runs out, this process is to go, not the controller
         Path("/proc/self/oom_score_adj").write_text("1000")
+    if isinstance(job, TrainJob):
+        os.nice(_TRAINING_NICENESS)
     limits = {resource.RLIMIT_CORE: 0, resource.RLIMIT_NOFILE: _MAX_OPEN_FILES}
     if not isinstance(job, PrepareJob):  # the largest file is a report, or what a training held in memory
         is_training = isinstance(job, TrainJob)
