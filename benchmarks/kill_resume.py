@@ -18,7 +18,7 @@ from report import print_table
 from fairnad.history.store import History
 
 FAIRNAD = Path(sys.executable).with_name("fairnad")
-SEARCH = ["search", "--config", "demo", "--set", "recipe.epochs=1", "--budget", "14", "--run", "demo"]
+SEARCH = ["search", "--config", "demo", "--set", "recipe.epochs=1", "--budget", "8", "--run", "demo"]
 
 
 def told(folder: Path) -> list[tuple[object, ...]]:
