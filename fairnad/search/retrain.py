@@ -17,8 +17,7 @@ from fairnad.history.store import History
 from fairnad.records import Child, Failed, Trained
 from fairnad.sandbox.data import prepare_dataset
 from fairnad.sandbox.launch import Sandbox
-from fairnad.sandbox.wire import MeasureJob
-from fairnad.search.run import make_executor, settle
+from fairnad.search.run import fvcore_flops, make_executor, settle
 
 __all__ = ["FIRST_SEED", "Retrained", "retrain"]
 
@@ -26,8 +25,6 @@ logger = logging.getLogger(__name__)
 
 FIRST_SEED = 10_000
 """The final trainings count their seeds from here, so that none was ever used by a search."""
-
-_MEASURE_SECONDS = 120.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,16 +58,13 @@ def retrain(folder: Path, child_id: int | None, *, num_seeds: int) -> Retrained:
             sandbox, setting.config.dataset, setting.config.data_root, split_dir=setting.config.split_dir
         )
         executor = make_executor(setting, sandbox, dataset, folder)
-        job = MeasureJob(
-            sources=(child.source,), input_shape=dataset.input_shape, num_classes=dataset.num_classes, with_fvcore=True
-        )
-        (fvcore_flops,) = sandbox.run(job, timeout_seconds=_MEASURE_SECONDS).fvcore_flops or (None,)
-        history.event("test_split_opened", child=child.id, num_seeds=num_seeds, fvcore_flops=fvcore_flops)
+        flops = fvcore_flops(sandbox, child, dataset)
+        history.event("test_split_opened", child=child.id, num_seeds=num_seeds, fvcore_flops=flops)
         with contextlib.closing(executor):
             wanted = range(FIRST_SEED, FIRST_SEED + num_seeds)
             _train(history, executor, child, [seed for seed in wanted if seed not in _recorded(history, child)])
         found = _recorded(history, child)
-    return Retrained(child, tuple(found[seed] for seed in wanted), fvcore_flops)
+    return Retrained(child, tuple(found[seed] for seed in wanted), flops)
 
 
 def _recorded(history: History, child: Child) -> dict[int, Trained | Failed]:

@@ -43,7 +43,7 @@ from fairnad.search.progress import Observer, Progress
 from fairnad.verification.base import Known
 from fairnad.verification.verifier import NetworkShape, Verifier
 
-__all__ = ["Setting", "export_child", "make_executor", "resume_search", "settle", "start_search"]
+__all__ = ["Setting", "export_child", "fvcore_flops", "make_executor", "resume_search", "settle", "start_search"]
 
 logger = logging.getLogger(__name__)
 
@@ -107,14 +107,17 @@ def export_child(folder: Path, child_id: int | None, out: Path) -> tuple[Path, .
         raise HistoryError(f"no network of {folder} is trained yet; name a child, or wait")
     with Sandbox() as sandbox:
         dataset = prepare_dataset(sandbox, config.dataset, config.data_root, split_dir=config.split_dir)
-        job = MeasureJob(
-            sources=(child.source,),
-            input_shape=dataset.input_shape,
-            num_classes=dataset.num_classes,
-            with_fvcore=True,
-        )
-        (fvcore_flops,) = sandbox.run(job, timeout_seconds=_MEASURE_SECONDS).fvcore_flops or (None,)
-    return export(folder, child, out, dataset=dataset, limits=config.limits, fvcore_flops=fvcore_flops)
+        flops = fvcore_flops(sandbox, child, dataset)
+    return export(folder, child, out, dataset=dataset, limits=config.limits, fvcore_flops=flops)
+
+
+def fvcore_flops(sandbox: Sandbox, child: Child, dataset: DatasetInfo) -> int | None:
+    """Return fvcore's own count of the FLOPs of `child`; None where it cannot count them."""
+    job = MeasureJob(
+        sources=(child.source,), input_shape=dataset.input_shape, num_classes=dataset.num_classes, with_fvcore=True
+    )
+    (flops,) = sandbox.run(job, timeout_seconds=_MEASURE_SECONDS).fvcore_flops or (None,)
+    return flops
 
 
 @dataclass(frozen=True, slots=True)

@@ -129,12 +129,10 @@ def _settle(request: ForkRequest, job: Job, reporter: Reporter) -> None:
 
 
 def _show_devices(job: Job) -> None:
-    """Let the job see its one GPU and its share of the memory, or none; CUDA was not touched before the fork."""
+    """Let the job see its one GPU, or none; CUDA was not touched before the fork."""
     gpu = job.gpu if isinstance(job, TrainJob) else None
     os.environ["CUDA_DEVICE_ORDER"] = "PCI_BUS_ID"  # the numbering of nvidia-smi
     os.environ["CUDA_VISIBLE_DEVICES"] = "" if gpu is None else str(gpu)
-    if isinstance(job, TrainJob) and gpu is not None:
-        torch.cuda.set_per_process_memory_fraction(job.memory_share)
 
 
 def _uses_gpu(job: Job) -> bool:
