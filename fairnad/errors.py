@@ -5,11 +5,17 @@ What a search expects to happen (a refused draft, a failed training) is a value 
 FairNADError
 |-- ConfigError       a setting, a file or an argument that cannot be used
 |-- DatasetError      data that cannot be found, read or trusted
-|-- KnowledgeError    an attribute tree or an idea database that is broken
+|-- KnowledgeError    an attribute tree, an idea database or a paper that cannot be used
+|-- LLMError          a language model that cannot be asked or does not answer
+|   |-- ReplyError        a reply that is not what was asked for; `kind` says in which way
+|   `-- SpendLimitError   a limit on tokens, money or time is reached
 |-- SandboxError      the child-process machinery itself failed
 |-- ExecutorError     trainings cannot be started
 `-- HistoryError      a run folder that is none, is in use, or is of another version
 """
+
+import difflib
+from collections.abc import Iterable
 
 __all__ = [
     "ConfigError",
@@ -18,7 +24,11 @@ __all__ = [
     "FairNADError",
     "HistoryError",
     "KnowledgeError",
+    "LLMError",
+    "ReplyError",
     "SandboxError",
+    "SpendLimitError",
+    "nearest",
 ]
 
 
@@ -40,6 +50,27 @@ class KnowledgeError(FairNADError):
     """An attribute tree or an idea database that is broken."""
 
 
+class LLMError(FairNADError):
+    """A language model that cannot be asked or does not answer. `kind` is one word, such as "timeout", or empty."""
+
+    exit_status = 1
+
+    def __init__(self, message: str, *, kind: str = "") -> None:
+        super().__init__(message)
+        self.kind = kind
+
+
+class ReplyError(LLMError):
+    """A reply that is not what was asked for. `kind` is one word, such as "no_code"."""
+
+    def __init__(self, kind: str, message: str) -> None:
+        super().__init__(message, kind=kind)
+
+
+class SpendLimitError(LLMError):
+    """A limit on tokens, money or time is reached; the run can be resumed with a higher one."""
+
+
 class SandboxError(FairNADError):
     """The child-process machinery itself failed: a fault of this program or of the machine."""
 
@@ -54,3 +85,12 @@ class ExecutorError(FairNADError):
 
 class HistoryError(FairNADError):
     """A run folder that is none, is in use, or is of another version."""
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """Return the end of a message about an unknown name: the nearest known one, or all of them."""
+    names = list(known)
+    if not names:
+        return "there are none"
+    found = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+    return f"the nearest known is {found[0]!r}" if found else f"known are {', '.join(names)}"

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib
 from collections.abc import Mapping
 from typing import Any
 
-from fairnad.errors import ConfigError
+from fairnad.errors import ConfigError, nearest
 
 __all__ = ["load"]
 
@@ -20,10 +19,8 @@ def load(name: str, table: Mapping[str, str], *, what: str) -> Any:  # noqa: ANN
     """
     target = table.get(name, name)
     if ":" not in target:
-        nearest = difflib.get_close_matches(name, table, n=1, cutoff=0.5)
-        hint = f"; did you mean {nearest[0]!r}?" if nearest else ""
         raise ConfigError(
-            f"{what} {name!r} is not known{hint} Known are {', '.join(sorted(table))}, or my_package.my_module:name"
+            f"{what} {name!r} is not known: {nearest(name, sorted(table))}; my_package.my_module:name works too"
         )
     module, _, attribute = target.partition(":")
     try:
