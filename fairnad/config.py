@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveFloat, PositiveInt, ValidationError
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PlainSerializer,
+    PositiveFloat,
+    PositiveInt,
+    ValidationError,
+    model_validator,
+)
 
-from fairnad.errors import ConfigError
-from fairnad.records import Limits, Recipe
+from fairnad.errors import ConfigError, nearest
+from fairnad.records import Limits, Recheck, Recipe
 from fairnad.resources import resource
 
 __all__ = [
@@ -20,7 +31,9 @@ __all__ = [
     "DraftsConfig",
     "ExecutorConfig",
     "IdeasConfig",
+    "LLMConfig",
     "PlanConfig",
+    "PromptsConfig",
     "VerificationConfig",
     "dump_config",
     "load_config",
@@ -41,6 +54,8 @@ class BaseConfig(_Section):
     """Channels of the first stage of a shipped base."""
     depth: PositiveInt = 5
     """Blocks a stage of a shipped base, its strided ones not counted."""
+    widened: bool = False
+    """Whether its widths are raised in ratio until they meet the limits, before the search starts from it."""
 
 
 class PlanConfig(_Section):
@@ -58,6 +73,8 @@ class PlanConfig(_Section):
     """Stage II scales a parent up while its costs are under this fraction of their limits ..."""
     scale_up_when: Literal["all", "any"] = "all"
     """... all of them, or any of them (the paper's Algorithm 2)."""
+    mutations: dict[str, str] = Field(default_factory=dict)
+    """Stage (I, II, III) -> the mutation that makes its children in place of the method's own."""
 
 
 class IdeasConfig(_Section):
@@ -76,6 +93,53 @@ class DraftsConfig(_Section):
     max_per_slot: PositiveInt = 6
     max_repairs: NonNegativeInt = 2
     max_shrinks: NonNegativeInt = 4
+    concurrency: PositiveInt | None = None
+    """Places of the plan that are drafted side by side; without it 2, or `llm.concurrency` where a model writes."""
+
+
+class LLMConfig(_Section):
+    """The language model behind `drafts.generator: llm`: any OpenAI-compatible endpoint.
+
+    The key is read from the environment variable named by `key_variable`, and from nowhere else.
+    """
+
+    base_url: str | None = None
+    """Such as http://127.0.0.1:8000/v1; nothing is asked without it."""
+    model: str | None = None
+    """The name of the model; without it the only one that the endpoint serves."""
+    key_variable: str = "OPENAI_API_KEY"
+    temperature: NonNegativeFloat = 0.7
+    top_p: PositiveFloat = 0.95
+    max_tokens: PositiveInt = 8192
+    """Tokens of one reply."""
+    thinking: bool | None = None
+    """Qwen3 and its like: think before the reply or not; None leaves it to the endpoint."""
+    extra_body: dict[str, object] = Field(default_factory=dict)
+    """Sent with every call as it is."""
+    connect_seconds: PositiveFloat = 10.0
+    total_seconds: PositiveFloat = 600.0
+    """Limit on one call, whatever the endpoint does."""
+    max_retries: NonNegativeInt = 6
+    outage_seconds: PositiveFloat = 3600.0
+    """How long a search waits for an endpoint that died before it stops, resumable."""
+    concurrency: PositiveInt = 8
+    """Calls under way at once."""
+    max_total_tokens: PositiveInt | None = None
+    max_cost: PositiveFloat | None = None
+    max_hours: PositiveFloat | None = None
+    price_prompt: NonNegativeFloat = 0.0
+    """Money for a million prompt tokens."""
+    price_reply: NonNegativeFloat = 0.0
+    """Money for a million reply tokens."""
+    context_tokens: PositiveInt | None = None
+    """The context length; without it what the endpoint says."""
+
+
+class PromptsConfig(_Section):
+    """The prompt files."""
+
+    root: str | None = None
+    """A folder of templates; those it does not hold are the shipped ones."""
 
 
 class VerificationConfig(_Section):
@@ -108,6 +172,15 @@ class ExecutorConfig(_Section):
     memory_bytes: PositiveInt = 8 * 2**30
 
 
+def _read_recheck(value: object) -> Recheck | None:
+    return value if value is None or isinstance(value, Recheck) else Recheck.parse(str(value))
+
+
+_OptionalRecheck = Annotated[
+    Recheck | None, BeforeValidator(_read_recheck), PlainSerializer(str, when_used="unless-none")
+]
+
+
 class Config(_Section):
     """Everything that decides a search. Two runs of equal configuration and version make the same children."""
 
@@ -118,15 +191,41 @@ class Config(_Section):
     """The folder of the published NAS-Bench-201 split files; `<data_root>/splits` without it."""
     budget: PositiveInt = 500
     """Children to train to the end; the base, drafts and rejections are counted apart."""
+    strategy: str = "fairnad"
+    """How the budget is spent: the method, or one of those it is compared with."""
+    recheck: _OptionalRecheck = None
+    """Such as 10x2: before the best is named, the ten best are trained twice more, paid for inside the budget."""
     seed: NonNegativeInt = 0
+    schedule: Literal["stage", "async"] = "stage"
+    """Whether each stage waits for the one before it (the paper), or places are decided as soon as there is room."""
     base: BaseConfig = BaseConfig()
     limits: Limits = Limits()
     plan: PlanConfig = PlanConfig()
     ideas: IdeasConfig = IdeasConfig()
     drafts: DraftsConfig = DraftsConfig()
     verification: VerificationConfig = VerificationConfig()
+    llm: LLMConfig = LLMConfig()
+    prompts: PromptsConfig = PromptsConfig()
     recipe: Recipe = Recipe()
     executor: ExecutorConfig = Field(default_factory=ExecutorConfig)
+
+    @property
+    def num_drafted_at_once(self) -> int:
+        """The places of the plan that are drafted side by side."""
+        return self.drafts.concurrency or (self.llm.concurrency if self.drafts.generator == "llm" else 2)
+
+    @property
+    def num_children(self) -> int:
+        """The children to train to the end before the recheck, which the budget pays too."""
+        return self.budget - (self.recheck.cost if self.recheck is not None else 0)
+
+    @model_validator(mode="after")
+    def _pays_the_recheck(self) -> Config:
+        if self.num_children < 1:
+            raise ConfigError(
+                f"recheck {self.recheck} leaves no child of a budget of {self.budget}; recheck less, or raise it"
+            )
+        return self
 
 
 def load_config(name: str, overrides: Sequence[str] = ()) -> Config:
@@ -170,7 +269,7 @@ def _find(name: str) -> Path:
     if name in shipped_configs():
         return resource("configs", f"{name}.yaml")
     raise ConfigError(
-        f"configuration {name!r} is not known{_nearest(name, shipped_configs())}; give a .yaml file or one"
+        f"configuration {name!r} is not known: {nearest(name, shipped_configs())}; give a .yaml file or one"
     )
 
 
@@ -214,7 +313,7 @@ def _explain(error: ValidationError) -> str:
     location = [str(part) for part in first["loc"]]
     key = ".".join(location)
     if first["type"] in {"extra_forbidden", "unexpected_keyword_argument"}:
-        return f"key {key!r} is not known{_nearest(key, _known_keys())}"
+        return f"key {key!r} is not known: {nearest(key, _known_keys())}"
     return f"{key}: {first['msg'][0].lower()}{first['msg'][1:]}, found {first['input']!r}"
 
 
@@ -225,11 +324,6 @@ def _known_keys() -> tuple[str, ...]:
         if isinstance(value, dict):
             keys.extend(f"{name}.{inner}" for inner in value)
     return tuple(keys)
-
-
-def _nearest(name: str, known: Sequence[str]) -> str:
-    found = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-    return f"; the nearest known is {found[0]!r}" if found else f"; known are {', '.join(known)}"
 
 
 def _first_line(error: Exception) -> str:

@@ -5,9 +5,12 @@ Accuracies are fractions, times seconds, memory bytes. FLOPs are multiply-accumu
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import ClassVar, Literal
+
+from fairnad.errors import ConfigError
 
 __all__ = [
     "Child",
@@ -24,6 +27,7 @@ __all__ = [
     "Limits",
     "MutationTarget",
     "Node",
+    "Recheck",
     "Recipe",
     "SlotKey",
     "Stage",
@@ -148,6 +152,12 @@ class Graph:
     nodes: tuple[Node, ...]
     output: int
 
+    @property
+    def activations(self) -> int:
+        """Elements of all that the operators put out; on small networks the training time goes with it."""
+        entered = {"input", "parameter", "buffer", "constant"}
+        return sum(math.prod(node.shape) for node in self.nodes if node.op not in entered)
+
 
 @dataclass(frozen=True, slots=True)
 class Draft:
@@ -210,6 +220,34 @@ class Recipe:
 
 
 @dataclass(frozen=True, slots=True)
+class Recheck:
+    """Before the best is named, the `networks` best are trained `trainings` times more, paid for inside the budget."""
+
+    networks: int
+    trainings: int
+
+    @classmethod
+    def parse(cls, text: str) -> Recheck:
+        """Return the recheck that "10x2" stands for.
+
+        Raises:
+            ConfigError: `text` is none.
+        """
+        parts = str(text).lower().split("x")
+        if len(parts) != 2 or not all(part.isdecimal() and int(part) > 0 for part in parts):
+            raise ConfigError(f"recheck {text!r}: expected NETWORKSxTRAININGS, such as 10x2")
+        return cls(int(parts[0]), int(parts[1]))
+
+    @property
+    def cost(self) -> int:
+        """The trainings that it takes from the budget."""
+        return self.networks * self.trainings
+
+    def __str__(self) -> str:
+        return f"{self.networks}x{self.trainings}"
+
+
+@dataclass(frozen=True, slots=True)
 class Trained:
     """A training that ran to its last epoch and was scored by the controller on `split`."""
 
@@ -260,8 +298,10 @@ class FilledSlot:
     """All that happened for one place of the plan until training: recorded in one transaction.
 
     `parent` is the child whose source was edited, `refines` the degraded child that Stage III answers. `chosen` is the
-    index in `drafts` of the one that becomes a child; None when the slot stays empty. `known` are the ids of the
-    evaluated children that the decision could see.
+    index in `drafts` of the one that becomes a child; None when the slot stays empty.
+
+    The rest is what the decision could see, so that it can be taken again: `known` are the ids of the evaluated
+    children, `seen` is the number of drafts recorded by then, and `decided` counts the decisions of the search.
     """
 
     key: SlotKey
@@ -270,6 +310,8 @@ class FilledSlot:
     drafts: tuple[JudgedDraft, ...]
     chosen: int | None
     known: tuple[int, ...] = ()
+    decided: int = 0
+    seen: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -290,6 +332,8 @@ class Child:
     step_seconds: float | None
     step_batch: int | None
     outcome: Trained | Failed | None = None
+    activations: int | None = None
+    """Those of its graph: what tells large children from small ones, and the same on every machine."""
 
     @property
     def accuracy(self) -> float | None:

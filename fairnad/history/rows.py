@@ -56,7 +56,7 @@ __all__ = [
 
 Row = dict[str, Any]
 
-Purpose = Literal["search", "rung", "retrain"]
+Purpose = Literal["search", "rung", "recheck", "retrain"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,8 +144,13 @@ def read_event(row: Row) -> Event:
 
 def slot_row(filled: FilledSlot) -> Row:
     """Return what is stored of a place of the plan itself, whether it was filled or not."""
-    place = {"generation": filled.key.generation, "stage": filled.key.stage.value, "slot": filled.key.slot}
-    return {**place, "parent": filled.parent, "refines": filled.refines, "known": json.dumps(filled.known)}
+    seen = {"known": json.dumps(filled.known), "decided": filled.decided, "seen": filled.seen}
+    return {**_place(filled), **seen}
+
+
+def _place(filled: FilledSlot) -> Row:
+    key = {"generation": filled.key.generation, "stage": filled.key.stage.value, "slot": filled.key.slot}
+    return {**key, "parent": filled.parent, "refines": filled.refines}
 
 
 def read_key(row: Mapping[str, Any]) -> SlotKey:
@@ -175,10 +180,8 @@ def read_idea(row: Row) -> Idea:
 def draft_row(filled: FilledSlot, judged: JudgedDraft) -> Row:
     """Return the row of one draft of a slot with its verdict; idea and source are rows of their own."""
     draft = judged.draft
-    place = slot_row(filled)
-    del place["known"]
     return {
-        **place,
+        **_place(filled),
         "attempt": judged.attempt,
         "rewrite": draft.rewrites,
         "generator": draft.generator,
@@ -214,6 +217,7 @@ def read_child(row: Row, ideas: Mapping[str, Idea], outcome: Trained | Failed | 
         graph_hash=row["graph_hash"],
         step_seconds=row["step_seconds"],
         step_batch=row["step_batch"],
+        activations=row["activations"],
         outcome=outcome,
     )
 
@@ -252,6 +256,7 @@ def _verdict_row(verdict: Verdict) -> Row:
         "warnings": json.dumps(verdict.warnings),
         "step_seconds": verdict.step_seconds,
         "step_batch": verdict.step_batch,
+        "activations": verdict.graph.activations if verdict.graph is not None else None,
         "seconds": verdict.seconds,
     }
 

@@ -111,7 +111,22 @@ def _create_tables(db: Database) -> None:
     db.table("evaluations").create_index(["child", "purpose", "seed"], unique=True)
 
 
-MIGRATIONS: tuple[Callable[[Database], None], ...] = (_create_tables,)
+def _note_what_was_seen(db: Database) -> None:
+    db.table("drafts").add_column("activations", int)
+    for name in ("decided", "seen"):
+        db.table("children").add_column(name, int, not_null_default=0)
+
+
+def _journal_calls(db: Database) -> None:
+    """Name each call by what it is for; only one of a name has a reply that is still good (`error` is NULL)."""
+    calls = db.table("calls")
+    calls.transform(rename={"finish_reason": "finish"}, drop={"draft"}, drop_foreign_keys=["draft"])
+    for name, kind in {"served": str, "number": int, "prompt_hash": str, "error": str, "model": str}.items():
+        calls.add_column(name, kind)
+    db.execute("CREATE UNIQUE INDEX idx_calls_served_number ON calls (served, number) WHERE error IS NULL")
+
+
+MIGRATIONS: tuple[Callable[[Database], None], ...] = (_create_tables, _note_what_was_seen, _journal_calls)
 """Step n brings a file of version n to version n + 1. Steps are added, never changed; a new view takes one too."""
 
 VERSION = len(MIGRATIONS)

@@ -23,6 +23,7 @@ __all__ = [
     "find",
     "insert_evaluation",
     "insert_slot",
+    "is_outdated",
     "load_evaluations",
     "load_known",
     "load_run",
@@ -37,6 +38,15 @@ SLOT_EMPTY = "slot_empty"
 
 _DRAFTS = "drafts AS d JOIN sources AS s ON s.hash = d.source"
 _AT_PLACE = "generation = ? AND stage = ? AND slot = ?"
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """When a place of the plan was decided, and what the decision could see; see `FilledSlot`."""
+
+    decided: int
+    seen: int
+    known: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +76,11 @@ def take_over(db: Database) -> None:
     db.execute("UPDATE attempts SET state = 'abandoned' WHERE state = 'running'")
 
 
+def is_outdated(db: Database) -> bool:
+    """Return whether the tables are of an older version, which can be brought up to date."""
+    return 0 < schema_version(db) < VERSION
+
+
 def check_readable(db: Database) -> None:
     """Raise HistoryError if the tables are not those that this version reads."""
     check_version(db)
@@ -88,7 +103,7 @@ def load_known(db: Database) -> Known:
         outcomes.setdefault(child_id, evaluation.outcome)
     ideas = _load_ideas(db)
     found = db.query(
-        "SELECT c.*, s.text, d.idea, d.params, d.flops, d.graph_hash, d.step_seconds, d.step_batch"
+        "SELECT c.*, s.text, d.idea, d.params, d.flops, d.graph_hash, d.step_seconds, d.step_batch, d.activations"
         f" FROM {_DRAFTS} JOIN children AS c ON c.draft = d.id ORDER BY c.id"
     )
     children = tuple(rows.read_child(row, ideas, outcomes.get(row["id"])) for row in found)
@@ -107,15 +122,34 @@ def load_slot(db: Database, key: SlotKey) -> FilledSlot | None:
     found = list(db.query(f"SELECT d.*, s.text FROM {_DRAFTS} WHERE {_AT_PLACE} ORDER BY d.id", place))
     drafts = tuple(rows.read_draft(row, ideas) for row in found)
     chosen = [row["id"] for row in found].index(slot["draft"]) if filled else None
-    return FilledSlot(key, slot["parent"], slot["refines"], drafts, chosen, tuple(json.loads(slot["known"])))
+    known = tuple(json.loads(slot["known"]))
+    return FilledSlot(key, slot["parent"], slot["refines"], drafts, chosen, known, slot["decided"], slot["seen"])
 
 
-def load_used_ideas(db: Database) -> dict[int, frozenset[str]]:
-    """Return the ids of the ideas that each child was mutated by, successfully or not."""
+def load_decisions(db: Database) -> dict[SlotKey, Decided]:
+    """Return what the places of the plan were decided by, the base left out, in the order recorded."""
+    last = "SELECT generation, stage, slot, max(id) AS last FROM drafts GROUP BY generation, stage, slot"
+    order = {rows.read_key(row): row["last"] for row in db.query(last)}
+    found = [*db.query("SELECT * FROM children WHERE id != 0"), *_empty_slots(db)]
+    found.sort(key=lambda row: order[rows.read_key(row)])
+    return {rows.read_key(row): Decided(row["decided"], row["seen"], tuple(json.loads(row["known"]))) for row in found}
+
+
+def load_used_ideas(db: Database, seen: int | None) -> dict[int, frozenset[str]]:
+    """Return the ids of the ideas that each child was mutated by; of later drafts than `seen` only each first one."""
     used: dict[int, set[str]] = {}
-    for parent, idea in db.execute("SELECT parent, idea FROM drafts WHERE parent IS NOT NULL AND idea IS NOT NULL"):
+    sql = """
+        SELECT parent, idea FROM drafts WHERE parent IS NOT NULL AND idea IS NOT NULL
+            AND (:seen IS NULL OR id <= :seen OR (attempt = 0 AND rewrite = 0))"""
+    for parent, idea in db.execute(sql, {"seen": seen}):
         used.setdefault(parent, set()).add(idea)
     return {parent: frozenset(ideas) for parent, ideas in used.items()}
+
+
+def load_graph_hashes(db: Database, seen: int) -> frozenset[str]:
+    """Return the hashes of the graphs of the children among the first `seen` drafts."""
+    sql = "SELECT d.graph_hash FROM children AS c JOIN drafts AS d ON d.id = c.draft WHERE d.id <= ?"
+    return frozenset(row[0] for row in db.execute(sql, (seen,)))
 
 
 def load_evaluations(db: Database, where: str, values: Sequence[object] = ()) -> list[tuple[int, Evaluation]]:
@@ -216,6 +250,7 @@ def _chosen_child(filled: FilledSlot, chosen: int, *, child_id: int) -> Child:
         graph_hash=verdict.graph_hash,
         step_seconds=verdict.step_seconds,
         step_batch=verdict.step_batch,
+        activations=verdict.graph.activations if verdict.graph is not None else None,
     )
 
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
+from statistics import fmean
 from types import TracebackType
 from typing import Any, Literal
 
@@ -17,11 +18,15 @@ from sqlite_utils import Database
 
 from fairnad.errors import HistoryError
 from fairnad.history import rows, steps
+from fairnad.history.calls import CallJournal, TaskCalls, load_spent, load_task_calls
+from fairnad.history.content import load_content
 from fairnad.history.database import Connection, Reader, Writer, insert
 from fairnad.history.lock import locked
 from fairnad.history.rows import Evaluation, Event, Purpose
+from fairnad.history.schema import migrate
 from fairnad.history.steps import Known
 from fairnad.history.totals import Totals, load_rejections, load_totals
+from fairnad.llm.spend import Spent
 from fairnad.records import Child, Failed, Failure, FilledSlot, SlotKey, Trained
 
 __all__ = ["History"]
@@ -58,7 +63,8 @@ class History:
     def open(cls, folder: Path, *, write: bool = False) -> History:
         """Open the run in `folder`, for reading beside its writer, or to hold it for writing.
 
-        A new writer marks the attempts that were under way as abandoned: whoever ran them is gone.
+        A file of an older version is brought up to date first. A new writer marks the attempts that were under way as
+        abandoned: whoever ran them is gone.
 
         Raises:
             HistoryError: there is no run, it is of another version, or (to write) another process holds it.
@@ -69,6 +75,8 @@ class History:
         if write:
             return cls._hold(folder, steps.take_over)
         reader = Reader(path)
+        if reader.run(steps.is_outdated):
+            cls._hold(folder, migrate).close()
         reader.run(steps.check_readable)
         return cls(reader, None)
 
@@ -205,28 +213,81 @@ class History:
         found = self._connection.run(lambda db: steps.load_evaluations(db, "child = ?", (child_id,)))
         return tuple(evaluation for _, evaluation in found)
 
-    def used_ideas(self) -> dict[int, frozenset[str]]:
-        """Return the ids of the ideas that each child was mutated by, refused drafts included; a new dict each time."""
-        return self._connection.run(steps.load_used_ideas)
+    def num_drafts(self) -> int:
+        """Return how many drafts are recorded: the `seen` of a decision that is taken now."""
+        return int(self._connection.run(lambda db: db.execute("SELECT count(*) FROM drafts").fetchone()[0]))
 
-    def graph_hashes(self) -> frozenset[str]:
-        """Return the hashes of the graphs of all children, the base included."""
-        return frozenset(child.graph_hash for child in self.children())
+    def decisions(self) -> dict[SlotKey, steps.Decided]:
+        """Return what the places of the plan were decided by, in the order recorded; the base is not among them."""
+        return self._connection.run(steps.load_decisions)
+
+    def used_ideas(self, *, seen: int | None = None) -> dict[int, frozenset[str]]:
+        """Return the ids of the ideas that each child was mutated by, refused drafts included; a new dict each time.
+
+        Of what was recorded after the first `seen` drafts only the idea that each slot began with is among them.
+        """
+        return self._connection.run(lambda db: steps.load_used_ideas(db, seen))
+
+    def graph_hashes(self, *, seen: int | None = None) -> frozenset[str]:
+        """Return the hashes of the graphs of the children, the base included; of the first `seen` drafts alone."""
+        if seen is None:
+            return frozenset(child.graph_hash for child in self.children())
+        return self._connection.run(lambda db: steps.load_graph_hashes(db, seen))
 
     def best(self) -> Child | None:
-        """Return the child of the highest validation accuracy; ties go to smaller FLOPs, then to the smaller id."""
+        """Return the child of the highest validation accuracy; ties go to smaller FLOPs, then to the smaller id.
+
+        Once children were trained again (purpose "recheck"), it is one of these, by the mean of all its trainings.
+        """
+        means, ranked = self.rechecked(), self.ranked()
+        again = [child for child in ranked if child.id in means]
+        again.sort(key=lambda child: (-means[child.id], child.costs.flops, child.id))
+        return next(iter((*again, *ranked)), None)
+
+    def ranked(self) -> tuple[Child, ...]:
+        """Return the trained children by the validation accuracy of the search's training, the highest first."""
         trained = [(child.accuracy, child) for child in self.children() if child.accuracy is not None]
-        ranked = sorted(trained, key=lambda pair: (-pair[0], pair[1].costs.flops, pair[1].id))
-        return ranked[0][1] if ranked else None
+        return tuple(
+            child for _, child in sorted(trained, key=lambda pair: (-pair[0], pair[1].costs.flops, pair[1].id))
+        )
+
+    def rechecked(self) -> dict[int, float]:
+        """Return the mean validation accuracy of each child that was trained again: of all its trainings, by id."""
+        found = self._connection.run(
+            lambda db: steps.load_evaluations(db, "purpose IN ('search', 'recheck') AND accuracy IS NOT NULL")
+        )
+        again = {child_id for child_id, evaluation in found if evaluation.purpose == "recheck"}
+        accuracies: dict[int, list[float]] = {child_id: [] for child_id in sorted(again)}
+        for child_id, evaluation in found:
+            if child_id in again and isinstance(evaluation.outcome, Trained):
+                accuracies[child_id].append(evaluation.outcome.accuracy)
+        # fmean rounds once: the order in which several slots ended must not decide a tie.
+        return {child_id: fmean(values) for child_id, values in accuracies.items()}
 
     def events(self, kind: str | None = None) -> tuple[Event, ...]:
         """Return the events, or those of one kind, in the order recorded."""
         found = self._connection.run(lambda db: list(db.query("SELECT * FROM events ORDER BY id")))
         return tuple(rows.read_event(row) for row in found if kind in (None, row["kind"]))
 
+    def journal(self, model: str = "") -> CallJournal:
+        """Return where the calls of the language model `model` are written down."""
+        return CallJournal(self._connection, model)
+
+    def spent(self) -> Spent:
+        """Return what the calls of the language model took by now."""
+        return self._connection.run(load_spent)
+
+    def task_calls(self) -> tuple[TaskCalls, ...]:
+        """Return the sums of the calls of the language model by task, the one with the most tokens first."""
+        return self._connection.run(load_task_calls)
+
     def rejections(self) -> dict[Failure, int]:
         """Return the number of refused drafts by stage of failure, the most frequent first."""
         return self._connection.run(load_rejections)
+
+    def content(self) -> dict[str, list[dict[str, object]]]:
+        """Return the rows of the tables that a replay must arrive at, without what depends on time or machine."""
+        return self._connection.run(load_content)
 
     def totals(self) -> Totals:
         """Return the sums of the run: children, drafts, time and spend."""

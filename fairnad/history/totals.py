@@ -44,8 +44,8 @@ _TOTALS = f"""
             FROM evaluations WHERE purpose = 'search' AND {_MADE}) AS e,
         (SELECT total(coalesce(ended, CASE state WHEN 'running' THEN :now ELSE started END) - started) AS slot_seconds
             FROM attempts WHERE {_MADE}) AS a,
-        (SELECT count(*) AS calls, coalesce(sum(prompt_tokens + reply_tokens), 0) AS tokens, total(cost) AS cost
-            FROM calls) AS l"""
+        (SELECT count(*) AS calls, total(cost) AS cost,
+            coalesce(sum(coalesce(prompt_tokens, 0) + coalesce(reply_tokens, 0)), 0) AS tokens FROM calls) AS l"""
 
 
 def load_totals(db: Database) -> Totals:

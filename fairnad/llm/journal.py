@@ -1,0 +1,48 @@
+"""Writes every call down before its reply is read, and answers from what was written: no call is paid for twice."""
+
+from __future__ import annotations
+
+from fairnad.errors import LLMError, SpendLimitError
+from fairnad.llm.base import LLM, Journal, Prompt, Reply, Service
+
+__all__ = ["JournaledLLM"]
+
+
+class JournaledLLM:
+    """Answers from `journal`, and asks `llm` only for what is not there; without an `llm` it is replay alone."""
+
+    def __init__(self, llm: LLM | None, journal: Journal) -> None:
+        self.name = llm.name if llm is not None else "replay"
+        self._llm = llm
+        self._journal = journal
+
+    def complete(self, prompt: Prompt, service: Service) -> Reply:
+        """Return the reply to `prompt`; see `LLM`.
+
+        Raises:
+            LLMError: no reply could be had; in a replay, kind "replay": the call is not in the journal.
+        """
+        known = self._journal.recorded(service, prompt)
+        if known is not None:
+            return known
+        if self._llm is None:
+            raise LLMError(self._missing(prompt, service), kind="replay")
+        try:
+            reply = self._llm.complete(prompt, service)
+        except SpendLimitError:
+            raise  # nothing was asked
+        except LLMError as error:
+            self._journal.record(service, prompt, None, f"{error.kind}: {error}")
+            raise
+        self._journal.record(service, prompt, reply)
+        return reply
+
+    def _missing(self, prompt: Prompt, service: Service) -> str:
+        call = f"replay: call {service.number} of {service.served!r} ({prompt.task})"
+        found = self._journal.recorded_hash(service)
+        if found is None:
+            return f"{call} is not in the journal; the run was stopped before it, or took another way"
+        return (
+            f"{call} was recorded with another prompt ({found[:8]}, now {prompt.hash[:8]}); "
+            "replay with the prompts, knowledge and version of FairNAD of the run"
+        )
