@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from fairnad import __version__
+from fairnad.commands import compare, llm, serve
 from fairnad.errors import ConfigError, FairNADError, HistoryError
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = ["app", "main"]
 
-SEARCH, LOOK, COMPARE, CARE = "Search", "Look", "Compare", "Care"
+SEARCH, LOOK, COMPARE, LLM, CARE = "Search", "Look", "Compare", "LLM", "Care"
 
 app = typer.Typer(
     name="fairnad",
@@ -72,6 +73,10 @@ def search(
     streams_per_gpu: Annotated[int | None, typer.Option(help="Children side by side on one GPU.")] = None,
     threads: Annotated[int | None, typer.Option(help="CPU threads of one training.")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of the search.")] = None,
+    schedule: Annotated[str | None, typer.Option(help="stage (the paper), or async: no stage waits.")] = None,
+    strategy: Annotated[str | None, typer.Option(help="fairnad, or one of those it is compared with.")] = None,
+    recheck: Annotated[str | None, typer.Option(metavar="10x2", help="Train the ten best twice more.")] = None,
+    knowledge: Annotated[str | None, typer.Option(metavar="PATH", help="Ideas that build-knowledge made.")] = None,
     config: Annotated[str | None, typer.Option(help="Configuration: a shipped one by name, or a FILE.yaml.")] = None,
     data_root: Annotated[str | None, typer.Option(help="Folder of the data sets.")] = None,
     split_dir: Annotated[str | None, typer.Option(help="Folder of the published NAS-Bench-201 split files.")] = None,
@@ -90,6 +95,10 @@ def search(
         "executor.streams_per_gpu": streams_per_gpu,
         "executor.threads": threads,
         "seed": seed,
+        "schedule": schedule,
+        "strategy": strategy,
+        "recheck": recheck,
+        "ideas.path": knowledge,
         "data_root": data_root,
         "split_dir": split_dir,
     }
@@ -174,6 +183,21 @@ def export(
         print(path)
 
 
+@app.command(rich_help_panel=LOOK)
+def replay(run: RunArgument) -> None:
+    """Run a finished search again from what it recorded, and compare; exit status 3 if anything differs."""
+    from fairnad.search.replay import replay as replay_run
+
+    replayed = replay_run(_run_folder(run))
+    print(f"replayed {', '.join(f'{count} {table}' for table, count in replayed.rows.items() if count)}")
+    for difference in replayed.differences:
+        print(f"differs: {difference}")
+    print("the same history, times apart" if not replayed.differences else f"{len(replayed.differences)} differences")
+    raise typer.Exit(3 if replayed.differences else 0)
+
+
+app.command(rich_help_panel=COMPARE)(compare.compare)
+
 bench = typer.Typer(help="Compare strategies on a table of known results, in seconds.", no_args_is_help=True)
 app.add_typer(bench, name="bench", rich_help_panel=COMPARE)
 
@@ -197,6 +221,10 @@ def nas_bench_201(
     known = read_table(table, dataset)
     outcomes = run_bench(known, plan, observer=lambda one: print(f"{one.strategy}: done", file=sys.stderr, flush=True))
     print(markdown(known, plan, outcomes))
+
+
+llm.app.command("serve")(serve.serve)
+app.add_typer(llm.app, name="llm", rich_help_panel=LLM)
 
 
 @app.command(rich_help_panel=CARE)

@@ -130,11 +130,17 @@ class TextGenerator:
 class TextVerifier:
     """Accepts whatever text it has not seen; `refuses` may object."""
 
-    def __init__(self, *, refuses: Callable[[str], Failure | None] = lambda source: None) -> None:
+    def __init__(
+        self,
+        *,
+        refuses: Callable[[str], Failure | None] = lambda source: None,
+        name: Callable[[str], str] = lambda source: f"{digest(source):x}",
+    ) -> None:
         self._refuses = refuses
+        self._name = name
 
     def judge(self, source: str, known: Known) -> Verdict:
-        name = f"{digest(source):x}"
+        name = self._name(source)
         failure = self._refuses(source) or (Failure.STRUCTURE if name in known.history else None)
         return Verdict(
             failure,

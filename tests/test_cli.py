@@ -144,7 +144,7 @@ def test_verify_takes_the_limits_of_a_data_set(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (["search", "--dataset", "cluttered-digit"], "did you mean 'cluttered-digits'"),
+        (["search", "--dataset", "cluttered-digit"], "the nearest known is 'cluttered-digits'"),
         (["search", "--config", "demo", "--set", "plan.fare=3"], "the nearest known is 'plan.fair'"),
         (["search", "--config", "demo", "--budget", "0"], "budget: input should be greater than 0"),
         (["search", "--config", "demo", "--base", "missing.py"], "missing.py cannot be read"),

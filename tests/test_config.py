@@ -38,7 +38,7 @@ def test_what_a_run_wrote_is_read_back(tmp_path):
 @pytest.mark.parametrize(
     ("override", "told"),
     [
-        ("plan.fare=3", "'plan.fare' is not known; the nearest known is 'plan.fair'"),
+        ("plan.fare=3", "'plan.fare' is not known: the nearest known is 'plan.fair'"),
         ("limits.prams=3", "nearest known is 'limits.params'"),
         ("recipe.epoch=3", "nearest known is 'recipe.epochs'"),
         ("budget=0", "budget: input should be greater than 0, found 0"),

@@ -10,11 +10,11 @@ import pytest
 PACKAGE = Path(__file__).resolve().parents[1] / "fairnad"
 
 LAYERS = [
-    {"cli", "terminal", "logs"},
-    {"search"},
+    {"cli", "commands", "terminal", "logs"},
+    {"search", "report"},
     {"mutations", "verification", "executors"},
-    {"generators"},
-    {"sandbox", "history"},
+    {"generators", "knowledge.build"},
+    {"llm", "sandbox", "history"},
     {"knowledge", "architectures"},
     {"config", "resources", "plugins"},
     {"records", "errors", "__init__"},
@@ -26,10 +26,15 @@ HOMES = {
     "sqlite_utils": {"history"},
     "networkx": {"history"},
     "safetensors": {"training", "history"},
-    "sklearn": {"training"},
+    "sklearn": {"training", "knowledge.build"},
     "PIL": {"training"},
-    "torchvision": {"training"},
+    "torchvision": {"training", "knowledge.build"},
     "fvcore": {"sandbox.child"},
+    "openai": {"llm"},
+    "jinja2": {"llm"},
+    "pymupdf": {"knowledge.build"},
+    "timm": {"knowledge.build"},
+    "matplotlib": {"report"},
     "torch": {"training", "sandbox.child", "sandbox.zygote", "architectures.bases", "architectures.parts"},
 }
 
@@ -54,7 +59,9 @@ def is_in(name, rooms):
 
 
 def layer(name):
-    return next(number for number, rooms in enumerate(LAYERS) if name.split(".")[0] in rooms)
+    names = {".".join(name.split(".")[:depth]): depth for depth in (1, 2)}
+    found = [(names[room], number) for number, rooms in enumerate(LAYERS) for room in rooms & names.keys()]
+    return max(found)[1]
 
 
 @pytest.mark.parametrize("path", MODULES, ids=module_name)

@@ -6,11 +6,10 @@ a node, each operation with the node it reads.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from fairnad.errors import ConfigError
+from fairnad.errors import ConfigError, nearest
 from fairnad.records import Costs
 
 __all__ = ["EDGES", "OPERATIONS", "Cell", "cell_costs", "neighbours", "parse_cell"]
@@ -53,8 +52,7 @@ def parse_cell(text: str) -> Cell:
     cell = Cell(tuple(part.partition("~")[0] for part in written))
     for name in cell.operations:
         if name not in OPERATIONS:
-            nearest = difflib.get_close_matches(name, OPERATIONS, n=1, cutoff=0.0)
-            raise ConfigError(f"cell {text!r}: operation {name!r} is not known; the nearest known is {nearest[0]!r}")
+            raise ConfigError(f"cell {text!r}: operation {name!r} is not known: {nearest(name, OPERATIONS)}")
     if len(written) != len(EDGES) or str(cell) != text.strip():
         raise ConfigError(f"cell {text!r}: expected six operations as in {Cell(OPERATIONS[-1:] * len(EDGES))}")
     return cell

@@ -17,21 +17,26 @@ EXECUTORS = {
 
 @dataclass(frozen=True, slots=True)
 class Training:
-    """One child to train. Of several that wait, the one with the longest `predicted_seconds` starts first.
+    """One child to train. Of several that wait, the one of the largest `size` starts first.
 
-    A search evaluates on the validation split; the test split is for the final training of a pick alone.
+    A search evaluates on the validation split; the test split is for the final training of a pick alone. What
+    `is_again` is a further training of a child with a fresh seed, and leaves the files of the first one alone.
     """
 
     child_id: int
     source: str
     seed: int
     predicted_seconds: float
+    size: float = 0.0
+    """Anything that training time grows with, the same on every machine."""
     split: Literal["val", "test"] = "val"
+    is_again: bool = False
 
     @property
     def folder(self) -> str:
         """The name of its folder among those of the children."""
-        return str(self.child_id) if self.split == "val" else f"{self.child_id}-{self.split}-seed-{self.seed}"
+        is_first = self.split == "val" and not self.is_again
+        return str(self.child_id) if is_first else f"{self.child_id}-{self.split}-seed-{self.seed}"
 
 
 @dataclass(frozen=True, slots=True)

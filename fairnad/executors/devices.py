@@ -13,7 +13,7 @@ from fairnad.errors import ConfigError
 
 __all__ = ["Device", "Place", "discover", "find_gpus", "places"]
 
-_QUERY = ("nvidia-smi", "--query-gpu=index,name,memory.total", "--format=csv,noheader,nounits")
+_QUERY = ("nvidia-smi", "--query-gpu=index,name,memory.total,uuid", "--format=csv,noheader,nounits")
 _QUERY_SECONDS = 30.0
 
 
@@ -56,8 +56,12 @@ def find_gpus() -> tuple[Device, ...]:
     except (subprocess.SubprocessError, OSError):
         return ()
     rows = [[cell.strip() for cell in line.split(",")] for line in done.stdout.splitlines() if line.strip()]
-    found = [Device(name, int(index), int(mebibytes) * 2**20) for index, name, mebibytes in rows]
-    return tuple(device for device in found if _is_visible(device, os.environ.get("CUDA_VISIBLE_DEVICES")))
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    return tuple(
+        Device(name, int(index), int(mebibytes) * 2**20 if mebibytes.isdigit() else 0)  # some share the system's memory
+        for index, name, mebibytes, uuid in rows
+        if _is_visible(index, uuid, visible)
+    )
 
 
 def discover(config: ExecutorConfig, *, gpus: Callable[[], Sequence[Device]] = find_gpus) -> tuple[Device, ...]:
@@ -100,5 +104,9 @@ def places(devices: Sequence[Device], config: ExecutorConfig, *, num_cores: int)
     return tuple(every[: config.slots])
 
 
-def _is_visible(device: Device, visible: str | None) -> bool:
-    return visible is None or str(device.index) in {number.strip() for number in visible.split(",")}
+def _is_visible(index: str, uuid: str, visible: str | None) -> bool:
+    """Return whether `visible` (CUDA_VISIBLE_DEVICES) names the GPU, by its number or by the start of its UUID."""
+    if visible is None:
+        return True
+    names = [name.strip() for name in visible.split(",")]
+    return any(name == index or (name.startswith("GPU-") and uuid.startswith(name)) for name in names)

@@ -51,7 +51,7 @@ class LocalExecutor:
         self._recipe = recipe
         self._config = config
         self._folder = folder
-        # Longest first: what is left for the end of a stage is short, so places idle less at its barrier.
+        # Largest first: what is left for the end of a stage is short, so places idle less at its barrier.
         self._waiting: queue.PriorityQueue[tuple[float, int, Training | None]] = queue.PriorityQueue()
         self._messages: queue.SimpleQueue[Started | Finished | FairNADError] = queue.SimpleQueue()
         self._order = itertools.count()
@@ -64,7 +64,7 @@ class LocalExecutor:
 
     def submit(self, training: Training) -> None:
         """Queue a training; returns at once."""
-        self._waiting.put((-training.predicted_seconds, next(self._order), training))
+        self._waiting.put((-training.size, next(self._order), training))
 
     def messages(self, *, timeout_seconds: float | None) -> tuple[Started | Finished, ...]:
         """Return what happened since the last call, in order; wait up to `timeout_seconds` for the first."""

@@ -7,7 +7,6 @@ here compares searches with each other, not with what was chosen on a validation
 from __future__ import annotations
 
 import csv
-import difflib
 import random
 import time
 from collections.abc import Mapping, Sequence
@@ -17,7 +16,7 @@ from itertools import product
 from pathlib import Path
 
 from fairnad.architectures.cells import EDGES, OPERATIONS, Cell, parse_cell
-from fairnad.errors import ConfigError
+from fairnad.errors import ConfigError, nearest
 from fairnad.executors.base import Finished, Started, Training
 from fairnad.records import Trained
 
@@ -190,8 +189,7 @@ def _check_columns(path: Path, found: Sequence[str], dataset: str) -> None:
     if not missing:
         return
     known = [name.removesuffix("_test") for name in found if name.endswith("_test")]
-    nearest = difflib.get_close_matches(dataset, known, n=1)
-    hint = f"; did you mean the data set {nearest[0]!r}?" if nearest else ""
+    hint = f"; of the data sets in it {nearest(dataset, known)}" if known else ""
     raise ConfigError(f"table {path} has no column {', '.join(missing)}; it has {', '.join(found) or 'none'}{hint}")
 
 

@@ -21,7 +21,8 @@ Measure = Callable[[Sequence[str]], Sequence[Costs | None]]
 _Point = tuple[int, ...]
 """One value for each knob that may change."""
 
-_MIN_WIDTH = 4
+_MIN_WIDTH, _LEAST_WIDTH = 4, 2
+"""Widths that are aimed at, and those that are taken where nothing else fits."""
 _MAX_REPEAT = 24
 """Deeper stages take longer to train than they are worth."""
 _NUM_RUNGS = 17
@@ -122,7 +123,7 @@ class _Search:
         return self._largest(finer)
 
     def _unrounded(self) -> _Point | None:
-        """Return the largest fitting point at sixteenths of the widths: where sums of widths must stay sums."""
+        """Return the largest fitting point at sixteenths of the widths: where sums must stay sums, or 4 is too wide."""
         points = [self._scaled(rung / 16, multiple=1) for rung in range(1, 33)]
         self._count(points)
         return self._largest(points)
@@ -215,7 +216,9 @@ def _scaled(knob: Knob, factor: float, multiple: int | None) -> int:
         return min(_MAX_REPEAT, max(1, round(value)))
     if math.isclose(factor, 1.0):
         return knob.value
-    multiple = multiple or _multiple(value)
+    if multiple is not None:
+        return max(_LEAST_WIDTH, multiple * round(value / multiple))
+    multiple = _multiple(value)
     return max(_MIN_WIDTH, multiple * round(value / multiple))
 
 

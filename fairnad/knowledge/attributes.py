@@ -5,7 +5,6 @@ The upper levels belong to the method and stand here; the sub-categories are dat
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +12,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError
 
-from fairnad.errors import KnowledgeError
+from fairnad.errors import KnowledgeError, nearest
 from fairnad.resources import resource
 
 __all__ = ["MAIN_CATEGORIES", "Attribute", "AttributeTree", "explain"]
@@ -88,7 +87,7 @@ class AttributeTree:
         places = [place for place in self.attributes if place.main == main and target in (None, place.target)]
         if not places:
             known = [name for of_target, _, name in self.mains() if target in (None, of_target)]
-            raise KnowledgeError(f"main category {main!r} is not known{_nearest(main, known)}")
+            raise KnowledgeError(f"main category {main!r} is not known: {nearest(main, known)}")
         return tuple(place.sub for place in places if place.sub is not None)
 
     def find(self, tag: str) -> tuple[Attribute, ...]:
@@ -100,7 +99,7 @@ class AttributeTree:
         found = tuple(place for place in self.attributes if tag == (place.sub or place.main))
         if not found:
             known = [place.sub or place.main for place in self.attributes]
-            raise KnowledgeError(f"attribute {tag!r} is not in the tree{_nearest(tag, known)}")
+            raise KnowledgeError(f"attribute {tag!r} is not in the tree: {nearest(tag, known)}")
         return found
 
     def check(self, place: Attribute) -> None:
@@ -159,11 +158,4 @@ def _check(path: tuple[str, ...], known: Sequence[tuple[str, ...]]) -> None:
         siblings = list(dict.fromkeys(other[depth] for other in below))
         if name not in siblings:
             under = f" under {' / '.join(path[:depth])!r}" if depth else ""
-            raise KnowledgeError(f"{_LEVELS[depth]} {name!r} is not known{under}{_nearest(name, siblings)}")
-
-
-def _nearest(name: str, known: Sequence[str]) -> str:
-    if not known:
-        return ", which has none"
-    found = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-    return f"; the nearest known is {found[0]!r}" if found else f"; known are {', '.join(map(repr, known))}"
+            raise KnowledgeError(f"{_LEVELS[depth]} {name!r} is not known{under}: {nearest(name, siblings)}")

@@ -19,8 +19,10 @@ MUTATIONS = {
     Stage.FAIR.value: "fairnad.mutations.fair_idea:FairIdeaMutation",
     Stage.PARETO.value: "fairnad.mutations.pareto:ParetoMutation",
     Stage.ITERATIVE.value: "fairnad.mutations.iterative:IterativeMutation",
+    "base-alone": "fairnad.mutations.base_alone:BaseAloneMutation",
+    "tournament": "fairnad.mutations.tournament:TournamentMutation",
 }
-"""Which mutation makes the children of a stage."""
+"""Which mutation makes the children of a stage, and others that `plan.mutations` may put in its place."""
 
 
 @dataclass(frozen=True, slots=True)

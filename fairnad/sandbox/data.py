@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from pathlib import Path
 
@@ -11,6 +12,8 @@ from fairnad.sandbox.launch import Sandbox
 from fairnad.sandbox.wire import PrepareJob
 
 __all__ = ["data_root", "prepare_dataset"]
+
+logger = logging.getLogger(__name__)
 
 _PREPARE_SECONDS = 3600.0
 _IMAGE_FOLDER = "image-folder:"
@@ -45,6 +48,8 @@ def prepare_dataset(sandbox: Sandbox, name: str, root: str | None, *, split_dir:
     report = sandbox.run(job, timeout_seconds=_PREPARE_SECONDS)
     if report.dataset is None:
         raise DatasetError(report.reason)
+    if report.dataset.notes:
+        logger.info("data set %s: %s", name, "; ".join(report.dataset.notes))
     return report.dataset
 
 

@@ -6,7 +6,6 @@ The incumbent is the cell of the highest signal so far. Searches nothing itself 
 from __future__ import annotations
 
 import contextlib
-import difflib
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,12 +13,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from fairnad.errors import ConfigError
+from fairnad.errors import ConfigError, nearest
 from fairnad.executors.table import CellTable, Lookups, Signal, Spent
 from fairnad.plugins import load
+from fairnad.records import Recheck
 from fairnad.search.cell_strategies.base import NUM_START, STRATEGIES, Strategy
 
-__all__ = ["RESAMPLES", "SHARE", "BenchPlan", "Outcome", "Passing", "Recheck", "bench_plan", "passing", "run_bench"]
+__all__ = ["RESAMPLES", "SHARE", "BenchPlan", "Outcome", "Passing", "bench_plan", "passing", "run_bench"]
 
 SHARE = 0.99
 """Of the best truth of the table: what the mean curve is to pass (the measure of the COLE paper)."""
@@ -28,29 +28,6 @@ _CHECKPOINTS = (50, 100, 200, 500)
 
 RESAMPLES = 1000
 """Bootstraps over seeds behind an interval."""
-
-
-@dataclass(frozen=True, slots=True)
-class Recheck:
-    """Before the best is named, the `cells` best are trained `trainings` times more, paid for inside the budget."""
-
-    cells: int
-    trainings: int
-
-    @classmethod
-    def parse(cls, text: str) -> Recheck:
-        """Return the recheck that "10x2" stands for.
-
-        Raises:
-            ConfigError: `text` is none.
-        """
-        parts = text.lower().split("x")
-        if len(parts) != 2 or not all(part.isdigit() and int(part) > 0 for part in parts):
-            raise ConfigError(f"recheck {text!r}: expected CELLSxTRAININGS, such as 10x2")
-        return cls(int(parts[0]), int(parts[1]))
-
-    def __str__(self) -> str:
-        return f"{self.cells}x{self.trainings}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,9 +82,7 @@ def bench_plan(
     names = tuple(STRATEGIES) if strategies is None else tuple(name.strip() for name in strategies.split(","))
     known = [one.value for one in Signal]
     if signal not in known:
-        nearest = difflib.get_close_matches(signal, known, n=1)
-        hint = f"; did you mean {nearest[0]!r}?" if nearest else ""
-        raise ConfigError(f"signal {signal!r} is not known, only {', '.join(known)}{hint}")
+        raise ConfigError(f"signal {signal!r} is not known: {nearest(signal, known)}")
     return BenchPlan(names, budget, num_seeds, Signal(signal), None if recheck is None else Recheck.parse(recheck))
 
 
@@ -187,11 +162,10 @@ def _rechecked(searches: Sequence[Lookups], plan: BenchPlan) -> dict[int, NDArra
     recheck = plan.recheck
     if recheck is None:
         return {}
-    paid = recheck.cells * recheck.trainings
     return {
-        number: np.array([_pick(lookups, number - paid, recheck) for lookups in searches])
+        number: np.array([_pick(lookups, number - recheck.cost, recheck) for lookups in searches])
         for number in plan.checkpoints
-        if number > paid
+        if number > recheck.cost
     }
 
 
@@ -201,7 +175,7 @@ def _pick(lookups: Lookups, num_searched: int, recheck: Recheck) -> float:
     again = range(1, recheck.trainings + 1)
     means = {
         cell: signal + sum(lookups.train(cell, repeat) for repeat in again)
-        for cell, signal in searched[: recheck.cells]
+        for cell, signal in searched[: recheck.networks]
     }
     return lookups.table.entries[max(means, key=lambda cell: means[cell])].truth
 

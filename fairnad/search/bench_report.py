@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fairnad.executors.table import CellTable, Signal
+from fairnad.report.statistics import few_seeds
 from fairnad.search.bench import RESAMPLES, SHARE, BenchPlan, Outcome, Passing, passing
 from fairnad.search.cell_strategies.base import NUM_START
 
@@ -30,7 +31,7 @@ def markdown(table: CellTable, plan: BenchPlan, outcomes: Sequence[Outcome]) -> 
 
 def title(table: CellTable, plan: BenchPlan) -> str:
     """Return the title of the table; fewer than three seeds are told here."""
-    few = {1: "ONE SEED, no spread: ", 2: "ONLY 2 SEEDS: "}.get(plan.num_seeds, "")
+    few = few_seeds(plan.num_seeds)
     return (
         f"{few}NAS-Bench-201, {table.dataset}, test accuracies, signal {plan.signal.value}, n = {plan.num_seeds} seeds"
     )
@@ -75,8 +76,9 @@ def notes(table: CellTable, plan: BenchPlan, outcomes: Sequence[Outcome]) -> str
     ]
     if plan.recheck is not None:
         told.append(
-            f"Recheck {plan.recheck}: inside the N, the {plan.recheck.cells} cells of the highest signals are trained "
-            f"{plan.recheck.trainings} times more with fresh noise; the highest mean of all trainings is the pick."
+            f"Recheck {plan.recheck}: inside the N, the {plan.recheck.networks} cells of the highest signals are "
+            f"trained {plan.recheck.trainings} times more with fresh noise; the highest mean of all trainings is the "
+            "pick."
         )
     told += [
         f"{outcome.strategy}: a search came to an end after {outcome.fewest_cells} cells; its last incumbent stays."

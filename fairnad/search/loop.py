@@ -1,8 +1,8 @@
-"""The method: plan -> choose -> draft -> train -> record (FairNAD paper, Algorithm 2).
+"""The method: plan -> decide -> draft -> train -> record (FairNAD paper, Algorithm 2).
 
-The children are decided by configuration and history alone: slots are filled in the order of the plan, a decision sees
-only what earlier stages left (and, in Stage III, its own chain), and every random stream is named by generation, stage,
-slot and attempt. So a search that was killed goes on to the same history, and the number of slots changes nothing.
+A decision is a function of the configuration and of what the history says it could see; every random stream is named
+by generation, stage, slot and attempt. So a search that was killed goes on to the same history, and with the schedule
+of stages neither the number of slots nor what finishes first changes anything.
 """
 
 from __future__ import annotations
@@ -13,32 +13,24 @@ from dataclasses import asdict, dataclass, replace
 
 from fairnad.config import Config
 from fairnad.errors import ExecutorError
-from fairnad.executors.base import Executor, Finished, Training
-from fairnad.generators.base import Generator, Request
+from fairnad.executors.base import Executor
+from fairnad.generators.base import Generator
 from fairnad.history.store import History
-from fairnad.mutations.base import MUTATIONS, Assignment, Mutation, Workshop
+from fairnad.mutations.base import MUTATIONS, Mutation, Workshop
 from fairnad.plugins import load
-from fairnad.records import (
-    Child,
-    Draft,
-    Failed,
-    FilledSlot,
-    JudgedDraft,
-    SlotKey,
-    Stage,
-    Trained,
-    Verdict,
-)
+from fairnad.records import Child, FilledSlot, SlotKey, Stage
+from fairnad.search.board import Board
+from fairnad.search.crew import Crew
+from fairnad.search.drafting import Decision, Drafting, attempt_seed
+from fairnad.search.plan import PlannedSlot
 from fairnad.search.progress import Progress
-from fairnad.search.schedule import PlannedSlot, PlannedStage, stages
-from fairnad.verification.base import Known, SourceVerifier
-from fairnad.verification.loop import feedback_loop
+from fairnad.search.schedule import SCHEDULES, Schedule
+from fairnad.search.trainings import Trainings
+from fairnad.verification.base import SourceVerifier
 
 __all__ = ["Search", "Tools"]
 
 logger = logging.getLogger(__name__)
-
-_STAGE_ORDER = {stage: position for position, stage in enumerate(Stage)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,15 +51,29 @@ class Search:
     The history holds the base as child 0 before a search starts.
     """
 
-    def __init__(self, config: Config, tools: Tools, progress: Progress) -> None:
+    def __init__(
+        self,
+        config: Config,
+        tools: Tools,
+        progress: Progress,
+        *,
+        schedule: Schedule | None = None,
+        crew: Crew | None = None,
+    ) -> None:
         self._config = config
-        self._tools = tools
+        self._workshop = tools.workshop
         self._history = tools.history
         self._progress = progress
-        self._filled = set(tools.history.slots())
-        self._used = tools.history.used_ideas()
-        self._training: dict[int, Child] = {}
-        self._attempts: dict[int, int] = {}
+        self._schedule = schedule or load(config.schedule, SCHEDULES, what="schedule")(config.plan, config.num_children)
+        self._board = Board(tools.history, tools.executor.num_slots)
+        self._trainings = Trainings(
+            config, tools.history, tools.executor, self._board, progress, tools.num_train_images
+        )
+        self._drafting = Drafting(tools.generator, tools.verifier, config.drafts)
+        self._crew = crew or Crew(config.num_drafted_at_once)
+        self._board.drafting = self._crew.places
+        self._num_decided = len(tools.history.slots())
+        self._stage: tuple[int, Stage] | None = None
 
     def run(self) -> Child:
         """Search until the budget is spent, and return the child of the best validation accuracy.
@@ -80,166 +86,137 @@ class Search:
                 self._train(child)
             else:
                 self._progress.count(child)
-        for stage in stages(self._config.plan):
-            known = self._known_before(stage)
-            remaining = self._config.budget - sum(child.id != 0 for child in known)
-            if remaining <= 0 or self._has_stalled(stage, known):
-                break
-            planned = stage.cut(remaining)
-            if self._training or any(slot.key not in self._filled for slot in planned.slots):
-                self._run_stage(planned, known)
+        with self._crew:
+            while self._advance():
+                pass
+        self._end_stage()
         best = self._history.best()
         if best is None:
             raise ExecutorError("no network could be trained; `fairnad show` tells why")
         return best
 
-    def _run_stage(self, stage: PlannedStage, known: Sequence[Child]) -> None:
-        self._progress.stage_began(stage.generation, stage.stage)
-        mutation: Mutation = load(stage.stage.value, MUTATIONS, what="mutation")(self._tools.workshop)
-        chains: list[tuple[Child, ...]] = [
-            (parent,) for parent in mutation.parents(self._eligible(known, stage), stage.num_parents)
-        ]
-        for slot in stage.slots[: len(stage.slots) if chains else 0]:
-            if slot.follows is not None:
-                chains[slot.chain] += self._trained_at(slot.follows)
-            if slot.key not in self._filled:
-                self._fill(slot, mutation, chains[slot.chain][-1], (*known, *chains[slot.chain][1:]))
-            self._collect(timeout_seconds=0)
-        self._progress.barrier_began()
-        while self._training:
-            self._collect(timeout_seconds=None)
-        slot_time = self._progress.stage_ended()
-        self._history.event("stage", generation=stage.generation, stage=stage.stage.value, **asdict(slot_time))
+    def _advance(self) -> bool:
+        """Decide what can be decided, record what was drafted or trained; return whether anything was under way."""
+        has_moved = self._decide_places()
+        if not self._crew.places and not self._board.training:
+            return False
+        self._crew.wait()
+        while (key := self._schedule.to_record(self._crew.drafted(), self._board)) is not None:
+            self._record(*self._crew.take(key))
+            has_moved = True
+        self._trainings.collect(timeout_seconds=0 if has_moved or self._crew.is_busy else None)
+        return True
 
-    def _fill(self, slot: PlannedSlot, mutation: Mutation, parent: Child, known: Sequence[Child]) -> None:
-        """Draft and verify until a child is found for `slot`, or the tries are used up; record, and train."""
-        drafts: list[JudgedDraft] = []
-        for attempt in range(self._config.drafts.max_per_slot):
-            seed = f"{self._config.seed}/{slot.key.generation}/{slot.key.stage.value}/{slot.key.slot}/{attempt}"
-            assignment = mutation.assign(parent, known, used=self._used, seed=seed)
-            drafts.extend(self._try(assignment, attempt))
-            self._note_used(assignment.edits, drafts[-1].draft)
-            self._collect(timeout_seconds=0)
-            if drafts[-1].verdict.is_accepted:
-                break
-        is_found = drafts[-1].verdict.is_accepted
-        filled = FilledSlot(
-            key=slot.key,
-            parent=assignment.edits.id,
-            refines=assignment.refines.id if assignment.refines else None,
-            drafts=tuple(drafts),
-            chosen=len(drafts) - 1 if is_found else None,
-            known=tuple(child.id for child in known),
+    def _decide_places(self) -> bool:
+        """Decide places of the plan, and have them drafted, while there is room; return whether there were any."""
+        has_moved = False
+        while self._crew.has_room and (slot := self._schedule.next(self._board)) is not None:
+            has_moved = True
+            decision = self._decide(slot)
+            if decision is None:
+                self._board.passed_over.add(slot.key)
+                continue
+            self._num_decided += 1
+            self._draft(decision)
+            self._trainings.collect(timeout_seconds=0)
+        return has_moved
+
+    def _decide(self, slot: PlannedSlot) -> Decision | None:
+        """Choose parent and idea for a place of the plan; None if there is no parent for it."""
+        key = slot.key
+        self._enter_stage((key.generation, key.stage))
+        name = self._config.plan.mutations.get(key.stage.value, key.stage.value)
+        mutation: Mutation = load(name, MUTATIONS, what="mutation")(self._workshop)
+        known = self._known(slot)
+        parent = self._parent(slot, mutation, known)
+        if parent is None:
+            return None
+        seen = self._schedule.snapshot(slot, self._history.num_drafts())
+        used = self._history.used_ideas(seen=seen)
+        for under_way in self._crew.decisions():
+            under_way.add_idea(used)
+        seed = f"{self._config.seed}/{key.generation}/{key.stage.value}/{key.slot}"
+        return Decision(
+            key=key,
+            mutation=mutation,
+            parent=parent,
+            first=mutation.assign(parent, known, used=used, seed=attempt_seed(seed, 0)),
+            known=known,
+            used=used,
+            hashes=self._history.graph_hashes(seen=seen),
+            seed=seed,
+            decided=self._num_decided,
+            seen=seen,
         )
-        child = self._history.record_slot(filled)
-        self._filled.add(slot.key)
-        if child is None:
-            self._progress.num_empty += 1
-            logger.info("%s: left empty after %d ideas", _name(slot.key), self._config.drafts.max_per_slot)
-        else:
-            self._train(child)
 
-    def _try(self, assignment: Assignment, attempt: int) -> list[JudgedDraft]:
-        """Return one idea's draft and its rewrites, judged; the last one is the outcome."""
-        request, generator = assignment.request, self._tools.generator
-        is_plain = isinstance(request, Request)
-        draft = generator.draft(request) if isinstance(request, Request) else generator.refine(request)
-        target = request.target if isinstance(request, Request) else None
-        if isinstance(draft, Failed):
-            idea = request.idea if is_plain else None
-            nothing = Draft(source="", generator=generator.name, idea=idea, note=draft.reason)
-            judged = [(nothing, Verdict(draft.failure, draft.reason))]
+    def _known(self, slot: PlannedSlot) -> tuple[Child, ...]:
+        """Return the trained children that the decision of `slot` may know; at first, the base."""
+        if slot.key.stage is Stage.INITIAL:
+            return (self._history.child(0),)
+        may_know = self._schedule.may_know
+        return tuple(child for child in self._board.trained() if child.key in slot.before or may_know(child, slot))
+
+    def _parent(self, slot: PlannedSlot, mutation: Mutation, known: Sequence[Child]) -> Child | None:
+        """Return what came of the chain of `slot`: its last trained child, or the parent that it began with."""
+        trained = {child.key: child for child in known}
+        for key in reversed(slot.before):
+            if key in trained:
+                return trained[key]
+        begun = self._history.slot(slot.before[0]) if slot.before else None
+        if begun is not None and begun.parent is not None:
+            return self._history.child(begun.parent if begun.refines is None else begun.refines)
+        eligible = [child for child in known if self._is_eligible(child, slot)] or known
+        parents = mutation.parents(eligible, slot.num_parents)
+        return parents[slot.chain] if parents else None
+
+    def _is_eligible(self, child: Child, slot: PlannedSlot) -> bool:
+        is_base_eligible = self._config.plan.base_is_eligible or slot.key.stage is Stage.INITIAL
+        return self._schedule.may_know(child, slot) and (child.id != 0 or is_base_eligible)
+
+    def _draft(self, decision: Decision) -> None:
+        self._progress.drafting_began()
+        self._crew.begin(decision, lambda: self._drafting.fill(decision))
+
+    def _record(self, decision: Decision, filled: FilledSlot) -> None:
+        """Record a place and train its child; what was recorded meanwhile is drafted anew."""
+        self._progress.drafting_ended()
+        hashes = self._history.graph_hashes()
+        if self._is_repeat(filled, hashes):
+            refused = self._drafting.refuse_repeat(filled)
+            again = replace(decision, hashes=hashes)
+            self._progress.drafting_began()
+            self._crew.begin(again, lambda: self._drafting.fill(again, refused))
+            return
+        for failure in (judged.verdict.failure for judged in filled.drafts if judged.verdict.failure is not None):
+            self._progress.rejections[failure] += 1
+        child = self._history.record_slot(filled)
+        if child is not None:
+            self._train(child)
         else:
-            known = Known(self._history.graph_hashes(), assignment.edits.graph_hash)
-            judged = list(
-                feedback_loop(
-                    draft,
-                    request,
-                    generator=generator,
-                    judge=lambda source: self._tools.verifier.judge(source, known),
-                    config=self._config.drafts,
-                )
-            )
-        for refused in (verdict.failure for _, verdict in judged if verdict.failure is not None):
-            self._progress.rejections[refused] += 1
-        self._progress.change()
-        return [JudgedDraft(one, verdict, attempt, target) for one, verdict in judged]
+            self._progress.num_empty += 1
+            logger.info("%s: left empty after %d ideas", _name(filled.key), filled.drafts[-1].attempt + 1)
+
+    def _is_repeat(self, filled: FilledSlot, hashes: frozenset[str]) -> bool:
+        if filled.chosen is None or self._config.verification.novel_in != "history":
+            return False
+        return filled.drafts[filled.chosen].verdict.graph_hash in hashes
 
     def _train(self, child: Child) -> None:
         logger.info("child %d (%s): accepted, waits for a slot", child.id, _name(child.key))
-        self._training[child.id] = child
-        self._progress.waiting += 1
-        self._tools.executor.submit(
-            Training(child.id, child.source, seed=self._config.seed, predicted_seconds=self._predict_seconds(child))
-        )
-        self._progress.change()
+        self._trainings.submit(child)
 
-    def _predict_seconds(self, child: Child) -> float:
-        if not child.step_seconds or not child.step_batch:
-            return 0.0
-        return self._config.recipe.epochs * self._tools.num_train_images * child.step_seconds / child.step_batch
+    def _enter_stage(self, stage: tuple[int, Stage]) -> None:
+        if stage != self._stage:
+            self._end_stage()
+            self._stage = stage
+            self._progress.stage_began(*stage)
 
-    def _collect(self, *, timeout_seconds: float | None) -> None:
-        """Record what the executor has to tell."""
-        for message in self._tools.executor.messages(timeout_seconds=timeout_seconds):
-            child = self._training[message.training.child_id]
-            if isinstance(message, Finished) and message.outcome is not None:
-                self._record(child, message.outcome, message)
-            elif isinstance(message, Finished):
-                self._history.attempt_ended(self._attempts.pop(child.id), "failed", at=message.time)
-                self._progress.gave_back(message.slot, message.time)
-            else:
-                self._attempts[child.id] = self._history.attempt_started(
-                    child.id, f"slot {message.slot}", at=message.time
-                )
-                self._progress.started(child, message.slot, message.time)
-
-    def _record(self, child: Child, outcome: Trained | Failed, message: Finished) -> None:
-        del self._training[child.id]
-        self._history.record_outcome(child.id, outcome, attempt=self._attempts.pop(child.id), at=message.time)
-        self._progress.finished(replace(child, outcome=outcome), message.slot, message.time)
-        if isinstance(outcome, Trained):
-            logger.info("child %d: %.2f %% (%s)", child.id, 100 * outcome.accuracy, outcome.split)
-        elif child.id == 0:
-            raise ExecutorError(f"the base could not be trained: {outcome.reason}")
-        else:
-            logger.info("child %d: training failed (%s)", child.id, outcome.failure.value)
-
-    def _trained_at(self, key: SlotKey) -> tuple[Child, ...]:
-        """Wait for the child of an earlier slot, and return it if it was trained to the end."""
-        child = next((child for child in self._history.children() if child.key == key), None)
-        while child is not None and child.id in self._training:
-            self._collect(timeout_seconds=None)
-        child = self._history.child(child.id) if child is not None else None
-        return (child,) if child is not None and child.accuracy is not None else ()
-
-    def _known_before(self, stage: PlannedStage) -> tuple[Child, ...]:
-        """Return what a decision of `stage` may know: the trained children of earlier stages; at first the base."""
-        if stage.stage is Stage.INITIAL:
-            return (self._history.child(0),)
-        limit = (stage.generation, _STAGE_ORDER[stage.stage])
-        return tuple(
-            child
-            for child in self._history.children()
-            if child.accuracy is not None and (child.key.generation, _STAGE_ORDER[child.key.stage]) < limit
-        )
-
-    def _eligible(self, known: Sequence[Child], stage: PlannedStage) -> Sequence[Child]:
-        if self._config.plan.base_is_eligible or stage.stage is Stage.INITIAL:
-            return known
-        return [child for child in known if child.id != 0] or known
-
-    def _has_stalled(self, stage: PlannedStage, known: Sequence[Child]) -> bool:
-        """Return whether a whole generation brought no trained child: the next would not either."""
-        if stage.stage is not Stage.FAIR or any(child.key.generation == stage.generation - 1 for child in known[1:]):
-            return False
-        logger.warning("generation %d brought no trained child; the search stops here", stage.generation - 1)
-        self._history.event("stalled", generation=stage.generation - 1)
-        return True
-
-    def _note_used(self, edited: Child, draft: Draft) -> None:
-        if draft.idea is not None:
-            self._used[edited.id] = self._used.get(edited.id, frozenset()) | {draft.idea.id}
+    def _end_stage(self) -> None:
+        """Note where the slots' time went since the last stage ended."""
+        if self._stage is not None:
+            generation, stage = self._stage
+            slot_time = self._progress.stage_ended()
+            self._history.event("stage", generation=generation, stage=stage.value, **asdict(slot_time))
 
 
 def _name(key: SlotKey) -> str:

@@ -17,7 +17,7 @@ Observer = Callable[["Progress"], None]
 
 @dataclass(frozen=True, slots=True)
 class SlotTime:
-    """Seconds of all slots together: training, idle at a stage's barrier, idle while a child was drafted."""
+    """Seconds of all slots together: training, idle as others still trained, idle while a child was drafted."""
 
     training: float
     barrier: float
@@ -46,7 +46,9 @@ class Progress:
     best: Child | None = None
     base: Child | None = None
     _stage_began: float = field(default_factory=time.time)
-    _barrier_began: float | None = None
+    _num_drafting: int = 0
+    _drafting_began: float = 0.0
+    _drafting: list[tuple[float, float]] = field(default_factory=list)
     _busy: list[tuple[float, float]] = field(default_factory=list)
 
     @property
@@ -100,23 +102,35 @@ class Progress:
     def stage_began(self, generation: int, stage: Stage) -> None:
         """Note the start of a stage."""
         self.generation, self.stage = generation, stage
+        self.change()
+
+    def drafting_began(self) -> None:
+        """Note that one more place is being drafted."""
+        if self._num_drafting == 0:
+            self._drafting_began = time.time()
+        self._num_drafting += 1
         self.change("drafting")
 
-    def barrier_began(self) -> None:
-        """Note that every slot of the stage is filled and only trainings are left."""
-        self._barrier_began = time.time()
-        self.change("waiting for the stage to end")
+    def drafting_ended(self) -> None:
+        """Note that a place is drafted."""
+        self._num_drafting -= 1
+        if self._num_drafting == 0:
+            self._drafting.append((self._drafting_began, time.time()))
+            self.change("training")
 
     def stage_ended(self) -> SlotTime:
         """Return where the slots' time went since the stage before ended."""
-        now = time.time()
-        barrier_began = now if self._barrier_began is None else self._barrier_began
-        training = _overlap(self._busy, self._stage_began, now)
-        barrier = self.num_slots * (now - barrier_began) - _overlap(self._busy, barrier_began, now)
-        drafting = self.num_slots * (now - self._stage_began) - training - barrier
-        self._stage_began, self._barrier_began = now, None
-        self._busy = []
-        return SlotTime(training, max(0.0, barrier), max(0.0, drafting))
+        began, now = self._stage_began, time.time()
+        busy = [*self._busy, *((since, now) for _, since in self.running.values())]
+        drafting = [*self._drafting, *([(self._drafting_began, now)] if self._num_drafting else [])]
+        training = _overlap(busy, began, now)
+        idle = self.num_slots * (now - began) - training
+        in_drafting = sum(
+            self.num_slots * _overlap([(low, high)], began, now) - _overlap(busy, max(low, began), high)
+            for low, high in drafting
+        )
+        self._stage_began, self._busy, self._drafting = now, [], []
+        return SlotTime(training, max(0.0, idle - in_drafting), max(0.0, in_drafting))
 
 
 def _overlap(intervals: list[tuple[float, float]], start: float, end: float) -> float:

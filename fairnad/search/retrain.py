@@ -6,25 +6,24 @@ The only place that asks for the test split; the history notes when it was opene
 from __future__ import annotations
 
 import contextlib
-import logging
 from dataclasses import dataclass
 from pathlib import Path
 
 from fairnad.config import read_config
 from fairnad.errors import HistoryError
-from fairnad.executors.base import Executor, Finished, Training
+from fairnad.executors.base import Training
 from fairnad.history.store import History
 from fairnad.records import Child, Failed, Trained
 from fairnad.sandbox.data import prepare_dataset
 from fairnad.sandbox.launch import Sandbox
+from fairnad.search.recheck import SEEDS_A_RUN, predicted_seconds, train_again
 from fairnad.search.run import fvcore_flops, make_executor, settle
 
-__all__ = ["FIRST_SEED", "Retrained", "retrain"]
-
-logger = logging.getLogger(__name__)
+__all__ = ["FIRST_SEED", "Retrained", "final_seeds", "finals", "retrain"]
 
 FIRST_SEED = 10_000
-"""The final trainings count their seeds from here, so that none was ever used by a search."""
+"""The seeds of final trainings are counted from here, `SEEDS_A_RUN` apart for each seed of a search: none was ever used
+by that search, and two searches share none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,42 +60,20 @@ def retrain(folder: Path, child_id: int | None, *, num_seeds: int) -> Retrained:
         flops = fvcore_flops(sandbox, child, dataset)
         history.event("test_split_opened", child=child.id, num_seeds=num_seeds, fvcore_flops=flops)
         with contextlib.closing(executor):
-            wanted = range(FIRST_SEED, FIRST_SEED + num_seeds)
-            _train(history, executor, child, [seed for seed in wanted if seed not in _recorded(history, child)])
-        found = _recorded(history, child)
-    return Retrained(child, tuple(found[seed] for seed in wanted), flops)
-
-
-def _recorded(history: History, child: Child) -> dict[int, Trained | Failed]:
-    return {one.seed: one.outcome for one in history.evaluations(child.id) if one.purpose == "retrain"}
-
-
-def _train(history: History, executor: Executor, child: Child, seeds: list[int]) -> None:
-    for seed in seeds:
-        executor.submit(Training(child.id, child.source, seed, _predicted(child), split="test"))
-    left = len(seeds)
-    while left:
-        for message in executor.messages(timeout_seconds=None):
-            if not isinstance(message, Finished) or message.outcome is None:
-                continue
-            left -= 1
-            history.record_outcome(
-                child.id,
-                message.outcome,
-                purpose="retrain",
-                seed=message.training.seed,
-                weights=f"children/{message.training.folder}/weights.safetensors",
+            seconds, seeds = predicted_seconds(child), final_seeds(history.run.seed, num_seeds)
+            train_again(
+                history, executor, [Training(child.id, child.source, seed, seconds, split="test") for seed in seeds]
             )
-            _tell(message.training, message.outcome)
+        found = finals(history, child)
+    return Retrained(child, tuple(found[seed] for seed in seeds), flops)
 
 
-def _tell(training: Training, outcome: Trained | Failed) -> None:
-    if isinstance(outcome, Trained):
-        logger.info("child %d, seed %d: %.2f %% (test)", training.child_id, training.seed, 100 * outcome.accuracy)
-    else:
-        logger.info("child %d, seed %d: failed (%s)", training.child_id, training.seed, outcome.failure.value)
+def final_seeds(search_seed: int, num_seeds: int) -> range:
+    """Return the seeds of the final trainings that belong to a search of `search_seed`."""
+    first = FIRST_SEED + SEEDS_A_RUN * search_seed
+    return range(first, first + num_seeds)
 
 
-def _predicted(child: Child) -> float:
-    """Return how long the search's training took, so that the time limit has something to go by."""
-    return 2 * child.outcome.seconds if child.outcome is not None else 0.0
+def finals(history: History, child: Child) -> dict[int, Trained | Failed]:
+    """Return what came of the final trainings of `child`, by their seeds."""
+    return {one.seed: one.outcome for one in history.evaluations(child.id) if one.purpose == "retrain"}

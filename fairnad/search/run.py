@@ -6,7 +6,7 @@ import contextlib
 import logging
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from fairnad.architectures.bases import base_source
@@ -14,7 +14,7 @@ from fairnad.config import Config, dump_config, read_config
 from fairnad.errors import ConfigError, HistoryError
 from fairnad.executors.base import EXECUTORS, Executor
 from fairnad.executors.devices import Place, discover, places
-from fairnad.generators.base import GENERATORS
+from fairnad.generators.fit import Direction, Measure, fit
 from fairnad.history.export import export
 from fairnad.history.store import History
 from fairnad.knowledge.attributes import AttributeTree
@@ -40,6 +40,9 @@ from fairnad.sandbox.launch import Sandbox
 from fairnad.sandbox.wire import MeasureJob
 from fairnad.search.loop import Search, Tools
 from fairnad.search.progress import Observer, Progress
+from fairnad.search.recheck import recheck
+from fairnad.search.strategies import apply
+from fairnad.search.writers import writer
 from fairnad.verification.base import Known
 from fairnad.verification.verifier import NetworkShape, Verifier
 
@@ -66,9 +69,12 @@ def start_search(config: Config, folder: Path, *, observer: Observer | None = No
         )
     with Sandbox(memory_bytes=config.verification.memory_bytes) as sandbox:
         sandbox.start()
-        base, setting = _base_draft(config), settle(config)
+        setting = settle(config)
+        base = _base_draft(setting.config)
         dataset = prepare_dataset(sandbox, config.dataset, config.data_root, split_dir=config.split_dir)
-        verdict = _verifier(sandbox, dataset, config).judge(base.source, Known())
+        if setting.config.base.widened:
+            base = _widened(base, config.limits, _measure(sandbox, dataset))
+        verdict = make_verifier(sandbox, dataset, config).judge(base.source, Known())
         _check_base(base, verdict, config.limits)
         with History.create(
             folder, name=folder.name, config=config.model_dump(mode="json"), seed=config.seed, dataset=config.dataset
@@ -130,12 +136,13 @@ class Setting:
 
 
 def settle(config: Config) -> Setting:
-    """Return `config` with its ideas and places, and say now what of it cannot be used.
+    """Return `config`, as its strategy sets it, with its ideas and places; say now what of it cannot be used.
 
     Raises:
-        ConfigError: a device that is not there.
+        ConfigError: a strategy that is not known, a device that is not there.
         KnowledgeError: ideas that cannot be read.
     """
+    config = apply(config)
     path = Path(config.ideas.path) if config.ideas.path else resource("knowledge", "ideas.jsonl")
     ideas = IdeaDatabase.load(path, AttributeTree.load())
     where = places(discover(config.executor), config.executor, num_cores=len(os.sched_getaffinity(0)))
@@ -166,24 +173,50 @@ def _search(
     observer: Observer | None,
 ) -> Child:
     config = setting.config
+    executor = make_executor(setting, sandbox, dataset, folder)
+    progress = Progress(config.budget, len(setting.places), observer)
+    with (
+        _noted(history),
+        contextlib.closing(executor),
+        make_tools(setting, history, sandbox, dataset, executor) as tools,
+    ):
+        best = Search(config, tools, progress).run()
+        recheck(history, executor, config, told=progress.change)
+    return history.best() or best
+
+
+@contextlib.contextmanager
+def make_tools(
+    setting: Setting,
+    history: History,
+    sandbox: Sandbox,
+    dataset: DatasetInfo,
+    executor: Executor,
+    *,
+    replayed: History | None = None,
+) -> Iterator[Tools]:
+    """Yield what a search works with; where one is `replayed`, its journal answers for the language model."""
+    config = setting.config
+    measure = _measure(sandbox, dataset)
+    with writer(config, setting.ideas, dataset, measure, history, replayed=replayed) as generator:
+        yield Tools(
+            history=history,
+            executor=executor,
+            generator=generator,
+            verifier=make_verifier(sandbox, dataset, config),
+            workshop=Workshop(setting.ideas, SamplingLevel(config.ideas.level), config.limits, config.plan),
+            num_train_images=dataset.num_train,
+        )
+
+
+def _measure(sandbox: Sandbox, dataset: DatasetInfo) -> Measure:
+    """Return what counts the costs of sources on `dataset`."""
 
     def measure(sources: Sequence[str]) -> Sequence[Costs | None]:
         job = MeasureJob(sources=tuple(sources), input_shape=dataset.input_shape, num_classes=dataset.num_classes)
         return sandbox.run(job, timeout_seconds=_MEASURE_SECONDS).costs or (None,) * len(sources)
 
-    executor = make_executor(setting, sandbox, dataset, folder)
-    tools = Tools(
-        history=history,
-        executor=executor,
-        generator=load(config.drafts.generator, GENERATORS, what="generator")(
-            ideas=setting.ideas.ideas, measure=measure
-        ),
-        verifier=_verifier(sandbox, dataset, config),
-        workshop=Workshop(setting.ideas, SamplingLevel(config.ideas.level), config.limits, config.plan),
-        num_train_images=dataset.num_train,
-    )
-    with _noted(history), contextlib.closing(executor):
-        return Search(config, tools, Progress(config.budget, len(setting.places), observer)).run()
+    return measure
 
 
 @contextlib.contextmanager
@@ -198,7 +231,7 @@ def _noted(history: History) -> Iterator[None]:
         history.set_state("finished" if is_finished else "stopped")
 
 
-def _verifier(sandbox: Sandbox, dataset: DatasetInfo, config: Config) -> Verifier:
+def make_verifier(sandbox: Sandbox, dataset: DatasetInfo, config: Config) -> Verifier:
     shape = NetworkShape(dataset.input_shape, dataset.num_classes, config.recipe.batch_size)
     return Verifier(sandbox, shape, config.limits, config.verification)
 
@@ -214,6 +247,15 @@ def _base_draft(config: Config) -> Draft:
         return Draft(path.read_text(), "base", None, note=path.name)
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"base {path} cannot be read: {error}") from error
+
+
+def _widened(base: Draft, limits: Limits, measure: Measure) -> Draft:
+    source = fit(base.source, limits, measure, direction=Direction.WIDTHS)
+    if source is None:
+        raise ConfigError(
+            f"the base ({base.note}) cannot be widened: there are no limits, or it has no widths to change"
+        )
+    return replace(base, source=source, note=f"{base.note}, widened to the limits")
 
 
 def _check_base(base: Draft, verdict: Verdict, limits: Limits) -> None:

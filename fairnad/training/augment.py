@@ -1,4 +1,4 @@
-"""Flip and padded random crop of a whole epoch by one gather, and the pixels' way into a network.
+"""Flip and padded random crop of many images by one gather, and the pixels' way into a network.
 
 Draws come from the caller's generator on the CPU, so that the same seed gives the same epoch on every device.
 Shape suffixes: N images, C channels, H and W of an image.
@@ -38,7 +38,10 @@ def pad(images_NCHW: Tensor, padding: int) -> Tensor:
 
 
 def gather(padded_NHWC: Tensor, draws: Draws, padding: int) -> Tensor:
-    """Return the epoch's images (N, C, H, W), channels last in memory, out of what `pad` returned."""
+    """Return the images of `draws` (N, C, H, W), channels last in memory, out of what `pad` returned.
+
+    `draws` may be a part of an epoch's.
+    """
     device = padded_NHWC.device
     height, width = padded_NHWC.shape[1] - 2 * padding, padded_NHWC.shape[2] - 2 * padding
     order, tops, lefts, is_flipped = (chance.to(device)[:, None] for chance in draws)

@@ -5,7 +5,6 @@ A maker returns arrays and knows nothing of files; `prepare` knows nothing of pi
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import importlib
 import inspect
@@ -21,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import TypeAdapter, ValidationError
 
-from fairnad.errors import DatasetError
+from fairnad.errors import DatasetError, nearest
 from fairnad.records import DatasetInfo
 from fairnad.sandbox.wire import PrepareJob, PrepareReport
 
@@ -150,10 +149,9 @@ def _find_function(name: str, target: str) -> Callable[..., Any]:
     """Return the function "module:function" of the data set `name`."""
     module_name, colon, function_name = target.partition(":")
     if not colon:
-        near = difflib.get_close_matches(name, DATASETS, n=1, cutoff=0.0)[0]
         raise DatasetError(
-            f"data set {name!r} is unknown; did you mean {near!r}? Known: {', '.join(sorted(DATASETS))} "
-            '(image-folder:PATH); your own is named "my_package.data:make"'
+            f"data set {name!r} is unknown: {nearest(name, sorted(DATASETS))}; image-folder takes image-folder:PATH, "
+            'your own is named "my_package.data:make"'
         )
     try:
         function = getattr(importlib.import_module(module_name), function_name, None)

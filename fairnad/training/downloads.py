@@ -7,15 +7,19 @@ from __future__ import annotations
 
 import hashlib
 import http.client
+import socket
 import tempfile
 import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from fairnad.errors import DatasetError
 
 __all__ = ["check_sum", "download", "download_text", "md5"]
 
-_TEXT_SECONDS = 60.0
+_SILENT_SECONDS = 60.0
+"""How long a server may say nothing."""
 _MAX_TEXT_BYTES = 2**24
 
 
@@ -55,11 +59,23 @@ def download(url: str, target: Path, expected_md5: str) -> None:
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=".downloading-") as temporary:
         staged = Path(temporary, target.name)
         try:
-            download_url(url, temporary, filename=target.name)
+            with _patience():
+                download_url(url, temporary, filename=target.name)
         except (OSError, RuntimeError, http.client.HTTPException) as error:
             raise DatasetError(f"{target} is not there, and {url} cannot be read ({error}): {advice}") from error
         check_sum(target, md5(staged.read_bytes()), expected_md5)
         staged.rename(target)
+
+
+@contextmanager
+def _patience() -> Iterator[None]:
+    """Let no read inside wait for ever, which torchvision would."""
+    before = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(_SILENT_SECONDS)
+    try:
+        yield
+    finally:
+        socket.setdefaulttimeout(before)
 
 
 def download_text(url: str) -> bytes:
@@ -69,7 +85,7 @@ def download_text(url: str) -> bytes:
         DatasetError: it cannot be read; why, without advice.
     """
     try:
-        with urllib.request.urlopen(url, timeout=_TEXT_SECONDS) as response:
+        with urllib.request.urlopen(url, timeout=_SILENT_SECONDS) as response:
             data: bytes = response.read(_MAX_TEXT_BYTES)
     except (OSError, http.client.HTTPException) as error:
         raise DatasetError(f"{url} cannot be read ({error})") from error

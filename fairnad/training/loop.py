@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import resource
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -20,15 +20,20 @@ from torch.nn import functional
 
 from fairnad.records import Failure, Recipe
 from fairnad.sandbox.wire import TrainJob, TrainReport
-from fairnad.training.augment import Normaliser, draw, gather, pad
+from fairnad.training.augment import Draws, Normaliser, draw, gather, pad
 from fairnad.training.outputs import write_logits, write_weights
 
-__all__ = ["batches", "learning_rate", "train"]
+__all__ = ["Observer", "batches", "learning_rate", "train"]
+
+Observer = Callable[[Draws, NDArray[np.float64]], None]
+"""Told of each epoch: what was drawn for it, and the loss of each of its steps."""
 
 _DATA_STREAM = 0x9E3779B9  # tells the data's seed from the weights'; torch cuts seeds off at 2**32
 
 
-def train(build: Callable[[], nn.Module], job: TrainJob, folder: Path) -> TrainReport:
+def train(
+    build: Callable[[], nn.Module], job: TrainJob, folder: Path, *, observer: Observer | None = None
+) -> TrainReport:
     """Train the network of `build` and write `logits.bin` and `weights.safetensors` to `folder`.
 
     The seed is set before `build` is called. Order and augmentation have a generator of their own: a network that
@@ -41,7 +46,8 @@ def train(build: Callable[[], nn.Module], job: TrainJob, folder: Path) -> TrainR
     device, data, recipe = torch.device(job.device), job.data, job.recipe
     if device.type == "cuda":
         torch.cuda.set_per_process_memory_fraction(job.memory_share)
-    padded_NHWC, labels_N = pad(_map(data.train_images), data.crop_padding).to(device), _map(data.train_labels)
+    padded_NHWC = pad(_map(data.train_images), data.crop_padding).to(device)
+    labels_N = _map(data.train_labels).to(device)
     eval_images_NCHW, normalise = _map(data.eval_images).to(device), Normaliser(data.mean, data.std, device)
     chances = torch.Generator().manual_seed(job.seed ^ _DATA_STREAM)
     torch.manual_seed(job.seed)
@@ -55,8 +61,10 @@ def train(build: Callable[[], nn.Module], job: TrainJob, folder: Path) -> TrainR
         for group in optimizer.param_groups:
             group["lr"] = learning_rate(recipe, epoch)
         draws = draw(len(labels_N), data.crop_padding, data.flip, chances)
-        images_NCHW = gather(padded_NHWC, draws, data.crop_padding)
-        step_losses = _run_epoch(model, optimizer, normalise, images_NCHW, labels_N[draws.order_N].to(device), recipe)
+        steps = _steps(padded_NHWC, labels_N, draws, padding=data.crop_padding, batch_size=recipe.batch_size)
+        step_losses = _run_epoch(model, optimizer, normalise, steps, recipe)
+        if observer is not None:
+            observer(draws, step_losses)
         if not np.isfinite(step_losses).all():
             return _diverged(epoch, step_losses, seconds=time.perf_counter() - started)
         sizes = [batch.stop - batch.start for batch in batches(len(labels_N), recipe.batch_size)]
@@ -107,22 +115,31 @@ def _optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
     )
 
 
+def _steps(
+    padded_NHWC: Tensor, labels_N: Tensor, draws: Draws, *, padding: int, batch_size: int
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yield the images (uint8, N C H W) and labels of each step, when they are due: the first is there at once."""
+    placed = Draws(*(chance.to(padded_NHWC.device) for chance in draws))
+    for batch in batches(len(labels_N), batch_size):
+        chances = Draws(*(chance[batch] for chance in placed))
+        yield gather(padded_NHWC, chances, padding), labels_N[chances.order_N]
+
+
 def _run_epoch(
     model: nn.Module,
     optimizer: torch.optim.Optimizer,
     normalise: Normaliser,
-    images_NCHW: Tensor,
-    labels_N: Tensor,
+    steps: Iterable[tuple[Tensor, Tensor]],
     recipe: Recipe,
 ) -> NDArray[np.float64]:
-    """Train on `images_NCHW` in their order; return the loss of each step, read once so that a GPU never waits."""
+    """Train on the images and labels of `steps`; return the loss of each, read once so that a GPU never waits."""
     model.train()
     losses = []
-    for batch in batches(len(labels_N), recipe.batch_size):
-        images = normalise(images_NCHW[batch], torch.channels_last)
+    for images_NCHW, labels_N in steps:
+        images = normalise(images_NCHW, torch.channels_last)
         with torch.autocast(images.device.type, torch.bfloat16, enabled=recipe.precision == "bf16"):
             logits = model(images)
-        loss = functional.cross_entropy(logits.float(), labels_N[batch])
+        loss = functional.cross_entropy(logits.float(), labels_N)
         optimizer.zero_grad()
         torch.autograd.backward(loss)
         optimizer.step()

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from fairnad.architectures.graph import weighted_depth
-from fairnad.records import Failure
+from fairnad.records import Failure, Verdict
 from fairnad.verification.base import Evidence, Objection
 
-__all__ = ["MIN_WEIGHTED_LAYERS", "judge"]
+__all__ = ["MIN_WEIGHTED_LAYERS", "judge", "repeats"]
 
 MIN_WEIGHTED_LAYERS = 3
 """Weighted layers with a nonlinearity between them on the longest path to the logits, the classifier not counted."""
+
+
+_KNOWN = "the built network is the same as an earlier one of this search; make a different change"
 
 
 def judge(evidence: Evidence) -> Objection | None:
@@ -18,11 +23,16 @@ def judge(evidence: Evidence) -> Objection | None:
     return Objection(Failure.STRUCTURE, reason) if reason else None
 
 
+def repeats(verdict: Verdict) -> Verdict:
+    """Return the refusal of a network that was accepted, but is the same as one that was recorded meanwhile."""
+    return replace(verdict, failure=Failure.STRUCTURE, reason=_KNOWN)
+
+
 def _novelty(evidence: Evidence) -> str | None:
     if evidence.graph_hash == evidence.known.parent:
         return "the built network is the same as its parent's, whatever the code says; change what is executed"
     if evidence.novel_in == "history" and evidence.graph_hash in evidence.known.history:
-        return "the built network is the same as an earlier one of this search; make a different change"
+        return _KNOWN
     return None
 
 

@@ -38,5 +38,5 @@ def test_every_base_runs(name, shape, tmp_path):
 
 
 def test_an_unknown_name_is_told_the_nearest():
-    with pytest.raises(ConfigError, match="did you mean 'resnet'"):
+    with pytest.raises(ConfigError, match="the nearest known is 'resnet'"):
         base_source("resnt", width=8, depth=1)

@@ -47,7 +47,7 @@ def test_another_text_is_refused(text):
 
 
 def test_an_operation_that_is_not_known_is_answered_with_the_nearest():
-    with pytest.raises(ConfigError, match=r"'nor_conv_5x5' is not known; the nearest known is 'nor_conv_[13]x[13]'"):
+    with pytest.raises(ConfigError, match=r"'nor_conv_5x5' is not known: the nearest known is 'nor_conv_[13]x[13]'"):
         parse_cell(TEXT.replace("nor_conv_1x1", "nor_conv_5x5"))
 
 

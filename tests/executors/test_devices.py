@@ -1,3 +1,8 @@
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 
 from fairnad.config import ExecutorConfig
@@ -60,16 +65,21 @@ def test_on_a_cpu_one_child_takes_its_threads(cores, threads, slots, expected):
 
 def test_gpus_are_read_from_the_driver(tmp_path, monkeypatch):
     tool = tmp_path / "nvidia-smi"
-    tool.write_text("#!/bin/sh\nprintf '0, NVIDIA A100, 40960\\n1, NVIDIA A100, 40960\\n3, NVIDIA L4, 23034\\n'\n")
+    tool.write_text(
+        "#!/bin/sh\nprintf '0, NVIDIA A100, 40960, GPU-aa0\\n1, NVIDIA A100, 40960, GPU-ab1\\n"
+        "3, NVIDIA GB10, [N/A], GPU-cc3\\n'\n"
+    )
     tool.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     assert [(device.index, device.memory_bytes) for device in find_gpus()] == [
         (0, 40960 * 2**20),
         (1, 40960 * 2**20),
-        (3, 23034 * 2**20),
+        (3, 0),
     ]
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3,1")
+    assert [device.index for device in find_gpus()] == [1, 3]
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "GPU-cc,GPU-ab1")
     assert [device.index for device in find_gpus()] == [1, 3]
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     assert find_gpus() == ()
@@ -83,3 +93,27 @@ def test_a_driver_that_fails_is_no_gpu(tmp_path, monkeypatch):
     assert find_gpus() == ()
     monkeypatch.setenv("PATH", "/nowhere")
     assert find_gpus() == ()
+
+
+@pytest.mark.parametrize(
+    ("tool", "told"),
+    [
+        (None, "device 'cuda:7': no NVIDIA driver or no visible GPU here; take --device cpu"),
+        ("exit 9", "device 'cuda:7': no NVIDIA driver or no visible GPU here; take --device cpu"),
+        (
+            "echo 0, NVIDIA A100, 40960, GPU-aa0",
+            "device 'cuda:7': there is no GPU 7 here; there are cuda:0 (NVIDIA A100)",
+        ),
+    ],
+)
+def test_the_command_names_a_gpu_that_is_not_there_and_leaves_nothing(tool, told, tmp_path):
+    (tmp_path / "bin").mkdir()
+    if tool is not None:
+        (tmp_path / "bin" / "nvidia-smi").write_text(f"#!/bin/sh\n{tool}\n")
+        (tmp_path / "bin" / "nvidia-smi").chmod(0o755)
+    environment = {**os.environ, "PATH": f"{tmp_path / 'bin'}", "FAIRNAD_DATA": str(tmp_path / "data")}
+    environment.pop("CUDA_VISIBLE_DEVICES", None)
+    command = [Path(sys.executable).with_name("fairnad"), "search", "--config", "demo", "--device", "cuda:7"]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stderr) == (2, f"fairnad: {told}\n")
+    assert [path.name for path in tmp_path.iterdir()] == ["bin"]

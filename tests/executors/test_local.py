@@ -91,7 +91,9 @@ def executor(sandbox, dataset, tmp_path, *, gpus=0, **settings):
 def train(runner, count, *, seconds=lambda number: 1.0):
     """Train `count` children to the end and return all messages."""
     for number in range(count):
-        runner.submit(Training(number, f"# network {number}", seed=7, predicted_seconds=seconds(number)))
+        runner.submit(
+            Training(number, f"# network {number}", seed=7, predicted_seconds=seconds(number), size=seconds(number))
+        )
     messages = []
     while sum(isinstance(m, Finished) and m.outcome is not None for m in messages) < count:
         messages += runner.messages(timeout_seconds=20)
@@ -134,7 +136,7 @@ def test_no_job_of_a_search_names_the_test_split(dataset, tmp_path):
         assert dataset.labels_folder not in job.model_dump_json()
 
 
-def test_the_longest_of_those_that_wait_starts_first(dataset, tmp_path):
+def test_the_largest_of_those_that_wait_starts_first(dataset, tmp_path):
     sandbox = NotedSandbox(seconds=0.1)
     train(executor(sandbox, dataset, tmp_path, slots=1), 4, seconds=lambda number: float(number))
     order = [int(job.source.split()[-1]) for job in sandbox.jobs]

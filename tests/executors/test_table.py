@@ -48,14 +48,14 @@ def test_missing_columns_are_named(tmp_path):
 
 
 def test_another_data_set_is_answered_with_the_nearest(tmp_path):
-    with pytest.raises(ConfigError, match=r"no column cifar10_test, .*did you mean the data set 'cifar100'"):
+    with pytest.raises(ConfigError, match=r"no column cifar10_test, .*the nearest known is 'cifar100'"):
         read_table(cell_tables.write(tmp_path / "table.csv"), "cifar10")
 
 
 def test_a_cell_that_is_not_known_is_named_with_its_line(tmp_path):
     rows = cell_tables.lines()
     rows[4][1] = rows[4][1].replace("none", "nor_conv_7x7")
-    refused(tmp_path, "line 6: cell .*'nor_conv_7x7' is not known; the nearest known is 'nor_conv", rows=rows)
+    refused(tmp_path, "line 6: cell .*'nor_conv_7x7' is not known: the nearest known is 'nor_conv", rows=rows)
 
 
 def test_a_missing_cell_is_named(tmp_path):

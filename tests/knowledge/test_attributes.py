@@ -51,9 +51,9 @@ def test_sub_categories_are_in_the_order_of_the_file(tree: AttributeTree):
 
 
 def test_sub_categories_of_an_unknown_main_category_name_the_nearest(tree: AttributeTree):
-    with pytest.raises(KnowledgeError, match="'activations' is not known; the nearest known is 'activation'"):
+    with pytest.raises(KnowledgeError, match="'activations' is not known: the nearest known is 'activation'"):
         tree.sub_categories("activations")
-    with pytest.raises(KnowledgeError, match="'activation' is not known; known are 'efficient convolution', "):
+    with pytest.raises(KnowledgeError, match="'activation' is not known: known are efficient convolution, "):
         tree.sub_categories("activation", target="efficiency")
 
 
@@ -63,7 +63,7 @@ def test_find_returns_every_place_of_a_name(tree: AttributeTree):
         Attribute("efficiency", "operation", "efficient convolution", "grouped convolution"),
     )
     assert tree.find("dynamic computation") == (Attribute("efficiency", "network", "dynamic computation"),)
-    with pytest.raises(KnowledgeError, match="'hard-swish' is not in the tree; the nearest known is 'hardswish'"):
+    with pytest.raises(KnowledgeError, match="'hard-swish' is not in the tree: the nearest known is 'hardswish'"):
         tree.find("hard-swish")
 
 
@@ -77,25 +77,25 @@ def test_every_attribute_of_the_tree_passes_its_own_check(tree: AttributeTree):
     [
         (
             Attribute("speed", "block", "activation"),
-            "target 'speed' is not known; known are 'performance', 'efficiency'",
+            "target 'speed' is not known: known are performance, efficiency",
         ),
         (
             Attribute("performance", "blocks", "activation"),
-            "granularity 'blocks' is not known under 'performance'; the nearest known is 'block'",
+            "granularity 'blocks' is not known under 'performance': the nearest known is 'block'",
         ),
         (
             Attribute("performance", "block", "activation"),
-            "main category 'activation' is not known under 'performance / block'; ",
+            "main category 'activation' is not known under 'performance / block': ",
         ),
         (
             Attribute("performance", "operation", "activation", "swish"),
-            "sub-category 'swish' is not known under 'performance / operation / activation'; "
+            "sub-category 'swish' is not known under 'performance / operation / activation': "
             "the nearest known is 'hardswish'",
         ),
         (
             Attribute("efficiency", "block", "dense connectivity for feature reuse", "dense block"),
             "sub-category 'dense block' is not known under "
-            "'efficiency / block / dense connectivity for feature reuse', which has none",
+            "'efficiency / block / dense connectivity for feature reuse': there are none",
         ),
     ],
 )
@@ -115,14 +115,14 @@ def test_a_smaller_tree_may_be_used(tmp_path: Path):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ({"accuracy": {}}, "target 'accuracy' is not known; known are 'performance', 'efficiency'"),
+        ({"accuracy": {}}, "target 'accuracy' is not known: known are performance, efficiency"),
         (
             {"performance": {"networks": {}}},
-            "'networks' is not known under 'performance'; the nearest known is 'network'",
+            "'networks' is not known under 'performance': the nearest known is 'network'",
         ),
         (
             {"performance": {"operation": {"normalisation": []}}},
-            "'normalisation' is not known under 'performance / operation'; the nearest known is 'normalization'",
+            "'normalisation' is not known under 'performance / operation': the nearest known is 'normalization'",
         ),
         (
             {"performance": {"operation": {"activation": ["gelu", "gelu"]}}},

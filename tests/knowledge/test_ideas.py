@@ -116,7 +116,7 @@ def test_load_reads_every_field_and_skips_blank_lines(tmp_path: Path, tree: Attr
         ({**GOOD_LINE}, "id 'a' is that of line 1"),
         (
             {**GOOD_LINE, "id": "b", "main": "activations"},
-            "'activations' is not known under 'performance / operation'; the nearest known is 'activation'",
+            "'activations' is not known under 'performance / operation': the nearest known is 'activation'",
         ),
         ({**GOOD_LINE, "id": "b", "sub": "hard swish"}, "the nearest known is 'hardswish'"),
     ],

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from fairnad.errors import DatasetError
@@ -55,3 +57,10 @@ def test_a_root_that_cannot_be_made_is_named(tmp_path):
     (tmp_path / "file").write_text("x")
     with pytest.raises(DatasetError, match=r"data folder .+/file/data cannot be made: .+; set --data-root"):
         prepare_dataset(Recorder(PrepareReport(dataset=INFO)), "tiny", "file/data")
+
+
+def test_what_is_to_be_noted_of_the_data_is_logged(caplog):
+    noted = replace(INFO, notes=("60 of 50,000 images", "class 0: cat"))
+    with caplog.at_level("INFO", logger="fairnad"):
+        prepare_dataset(Recorder(PrepareReport(dataset=noted)), "tiny", "data")
+    assert caplog.messages == ["data set tiny: 60 of 50,000 images; class 0: cat"]

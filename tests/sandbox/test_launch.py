@@ -79,6 +79,12 @@ def train(sandbox, tmp_path):
     return run
 
 
+def test_the_guard_lets_fvcore_count(sandbox, network):
+    job = MeasureJob(sources=(network(),), input_shape=(3, 8, 8), num_classes=10, with_fvcore=True)
+    report = sandbox.run(job, timeout_seconds=60)
+    assert report.fvcore_flops == (report.costs[0].flops,)
+
+
 def test_a_training_leaves_its_results_in_its_folder(train, network, tmp_path):
     report = train(network(), threads=2)
     assert isinstance(report, TrainReport)

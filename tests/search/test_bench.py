@@ -12,8 +12,8 @@ from fairnad.errors import ConfigError
 from fairnad.executors.table import Lookups, Signal, Spent, read_table
 from fairnad.history.store import History
 from fairnad.plugins import load
-from fairnad.records import Stage
-from fairnad.search.bench import BenchPlan, Recheck, bench_plan, passing, run_bench
+from fairnad.records import Recheck, Stage
+from fairnad.search.bench import BenchPlan, bench_plan, passing, run_bench
 from fairnad.search.bench_report import markdown, rows
 from fairnad.search.cell_strategies.base import NUM_START, STRATEGIES, start_cells
 from fairnad.search.cell_strategies.stages import STAGES, STAGES_HALF
@@ -167,10 +167,10 @@ def lazy(lookups):
 @pytest.mark.parametrize(
     ("settings", "match"),
     [
-        ({"strategies": "fairnat"}, "strategy 'fairnat' is not known; did you mean 'fairnad'"),
+        ({"strategies": "fairnat"}, "strategy 'fairnat' is not known: the nearest known is 'fairnad'"),
         ({"strategies": ""}, "strategy '' is not known"),
-        ({"signal": "freesh"}, "signal 'freesh' is not known.*did you mean 'fresh'"),
-        ({"recheck": "10"}, "recheck '10': expected CELLSxTRAININGS"),
+        ({"signal": "freesh"}, "signal 'freesh' is not known: the nearest known is 'fresh'"),
+        ({"recheck": "10"}, "recheck '10': expected NETWORKSxTRAININGS"),
         ({"recheck": "10x0"}, "recheck '10x0'"),
         ({"recheck": "10x2", "signal": "one-seed"}, "one-seed has no second training"),
         ({"budget": 19}, "budget 19: expected at least 20"),

@@ -7,6 +7,7 @@ import pytest
 
 from fairnad.config import Config
 from fairnad.errors import ExecutorError
+from fairnad.executors.recorded import RecordedExecutor
 from fairnad.generators.base import Refinement
 from fairnad.history.store import History
 from fairnad.knowledge.attributes import AttributeTree
@@ -16,6 +17,7 @@ from fairnad.records import Draft, Failure, FilledSlot, JudgedDraft, SlotKey, St
 from fairnad.resources import resource
 from fairnad.search.loop import Search, Tools
 from fairnad.search.progress import Progress
+from fairnad.search.schedule import RecordedSchedule
 from fairnad.verification.base import Known
 from tests.fakes import InlineExecutor, TextGenerator, TextVerifier, digest
 
@@ -35,7 +37,7 @@ class Bench:
         self.history = history or self.new_history(verifier or TextVerifier())
         self.executor = executor or InlineExecutor()
         self.generator = generator or TextGenerator()
-        tools = Tools(
+        self.tools = Tools(
             history=self.history,
             executor=self.executor,
             generator=self.generator,
@@ -43,7 +45,7 @@ class Bench:
             workshop=Workshop(ideas, SamplingLevel.MAIN, self.config.limits, self.config.plan),
             num_train_images=100,
         )
-        self.search = Search(self.config, tools, Progress(self.config.budget, 2))
+        self.search = Search(self.config, self.tools, Progress(self.config.budget, 2))
 
     @staticmethod
     def new_history(verifier):
@@ -227,3 +229,68 @@ def test_the_history_tells_where_slot_time_went(ideas):
     bench = Bench(ideas)
     bench.run()
     assert len(bench.history.events("stage")) == 7
+
+
+@pytest.mark.parametrize("concurrency", [1, 2, 5])
+def test_how_many_are_drafted_at_once_changes_nothing(ideas, concurrency):
+    plain, other = Bench(ideas), Bench(ideas, drafts={"concurrency": concurrency})
+    plain.run()
+    other.run()
+    assert told(plain.children) == told(other.children)
+
+
+def test_a_network_that_was_recorded_meanwhile_is_drafted_anew(ideas):
+    """All first drafts of a stage are the same: each place but the first needs another idea."""
+    verifier = TextVerifier(name=lambda source: source if "/0/write" not in source.splitlines()[-1] else "same")
+    bench = Bench(ideas, verifier=verifier, budget=4, drafts={"concurrency": 4})
+    bench.run()
+    filled = [bench.history.slot(SlotKey(0, Stage.INITIAL, number)) for number in range(4)]
+    assert [[judged.verdict.failure for judged in slot.drafts] for slot in filled] == [
+        [None],
+        *[[Failure.STRUCTURE, None]] * 3,
+    ]
+    assert len({child.graph_hash for child in bench.children}) == 5
+
+
+def test_without_stages_the_budget_is_spent_on_what_is_known_by_then(ideas):
+    bench = Bench(ideas, schedule="async")
+    bench.run()
+    assert sum(child.accuracy is not None for child in bench.children[1:]) == 28
+    decisions = bench.history.decisions()
+    assert sorted(one.decided for one in decisions.values()) == list(range(1, 29))
+    for child in bench.children[1:]:
+        known = decisions[child.key].known
+        assert child.parent in known
+        assert all(other < child.id for other in known)
+    stages = {child.key.stage for child in bench.children}
+    assert stages == {Stage.BASE, Stage.INITIAL, Stage.FAIR, Stage.PARETO, Stage.ITERATIVE}
+
+
+@pytest.mark.parametrize("schedule", ["stage", "async"])
+@pytest.mark.parametrize("order", [lambda waiting: 0, lambda waiting: len(waiting) - 1], ids=["first", "last"])
+def test_a_search_is_the_same_when_its_decisions_are_taken_again(ideas, schedule, order):
+    refuses = TextVerifier(refuses=lambda source: Failure.STRUCTURE if digest(source) % 3 == 0 else None)
+    bench = Bench(ideas, schedule=schedule, executor=InlineExecutor(order=order), verifier=refuses)
+    bench.run()
+    again = Bench(ideas, schedule=schedule, executor=RecordedExecutor(bench.history), verifier=refuses)
+    recorded = RecordedSchedule(bench.config.plan, bench.history.decisions())
+    again.search = Search(again.config, again.tools, Progress(28, 2), schedule=recorded)
+    again.run()
+    assert again.history.content() == bench.history.content()
+
+
+def test_a_killed_search_without_stages_loses_and_doubles_nothing(ideas):
+    class Unplugged(InlineExecutor):
+        def messages(self, *, timeout_seconds):
+            if len(stopped.history.children()) > 9:
+                raise KeyboardInterrupt
+            return super().messages(timeout_seconds=timeout_seconds)
+
+    stopped = Bench(ideas, executor=Unplugged(), schedule="async")
+    with pytest.raises(KeyboardInterrupt):
+        stopped.run()
+    evaluated = {child.id for child in stopped.children if child.outcome is not None}
+    resumed = Bench(ideas, history=stopped.history, schedule="async")
+    resumed.run()
+    assert not evaluated & {training.child_id for training in resumed.executor.submitted}
+    assert sum(child.accuracy is not None for child in resumed.children[1:]) == 28

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import difflib
 from pathlib import Path
 
 from fairnad.architectures import knobs
-from fairnad.errors import ConfigError
+from fairnad.errors import ConfigError, nearest
 
 __all__ = ["BASES", "base_source"]
 
@@ -25,8 +24,7 @@ def base_source(name: str, *, width: int, depth: int) -> str:
         ConfigError: there is no such base.
     """
     if name not in BASES:
-        near = difflib.get_close_matches(name, BASES, n=1, cutoff=0.0)[0]
-        raise ConfigError(f"no base network {name!r}; did you mean {near!r}? Known are: {', '.join(sorted(BASES))}")
+        raise ConfigError(f"no base network is named {name!r}: {nearest(name, sorted(BASES))}")
     source = Path(__file__).with_name(BASES[name]).read_text(encoding="utf-8")
     found = knobs.find(source)
     first = next(knob.value for knob in found if knob.kind is knobs.KnobKind.WIDTH)

@@ -27,7 +27,8 @@ from fairnad.errors import FairNADError
 from fairnad.records import Failure
 from fairnad.sandbox.child.generated import Refused, build, load_network, phase
 from fairnad.sandbox.child.guard import UNREPORTED, Access, Reporter, arm, make_reporter, readable_places
-from fairnad.sandbox.wire import ForkRequest, Job, PrepareJob, Report, TrainJob, parse_job
+from fairnad.sandbox.child.landlock import confine_reading
+from fairnad.sandbox.wire import ForkRequest, Job, MeasureJob, PrepareJob, Report, TrainJob, parse_job
 
 __all__ = ["RUNNERS", "find", "main"]
 
@@ -69,8 +70,12 @@ def main(request: ForkRequest, *, parent: int) -> NoReturn:
             _limit(request, job)
             _settle(request, job, reporter)
             runner = _runner(job)
+            if isinstance(job, MeasureJob) and job.with_fvcore:
+                find("fvcore.nn:FlopCountAnalysis")  # its import looks into files that a network may not read
             if not isinstance(job, PrepareJob):
-                arm(_access(request.folder, job), reporter)
+                access = _access(request.folder, job)
+                confine_reading((*access.readable, *access.writable))
+                arm(access, reporter)
             report: Report = runner()
         except BaseException as error:  # noqa: BLE001 - generated code raises whatever it likes, SystemExit too
             report = describe(error)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from fairnad.architectures.cells import EDGES, Cell, cell_costs, parse_cell
-from fairnad.config import Config, PlanConfig
+from fairnad.config import Config, DraftsConfig, PlanConfig, VerificationConfig
 from fairnad.executors.table import CellTable, Lookups, TableExecutor
 from fairnad.generators.cells import CellGenerator, cell_ideas
 from fairnad.history.store import History
@@ -57,7 +57,14 @@ class FairNADStages:
         operations, limits = lookups.table.operations, _largest(lookups.table)
         num_children = lookups.budget * (_MAX_CHILDREN if self.allows_repeats else 1)
         # The base, which the plan does not count, is a look-up too.
-        config = Config(budget=num_children - 1, seed=lookups.seed, plan=self.plan, limits=limits)
+        config = Config(
+            budget=num_children - 1,
+            seed=lookups.seed,
+            plan=self.plan,
+            limits=limits,
+            drafts=DraftsConfig(concurrency=1),
+            verification=VerificationConfig(novel_in="parent" if self.allows_repeats else "history"),
+        )
         verifier = CellVerifier(allows_repeats=self.allows_repeats)
         tools = Tools(
             history=history,

@@ -1,0 +1,1 @@
+"""What stored runs say, for people: statistics, tables, figures and one page. Searches and trains nothing."""

@@ -1,0 +1,77 @@
+"""Training children again with fresh seeds: before the best of a search is named, and for the final training of a pick.
+
+The best validation accuracy of many trainings is partly luck; the mean of several of one child is less so.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+
+from fairnad.config import Config
+from fairnad.executors.base import Executor, Finished, Training
+from fairnad.history.store import History
+from fairnad.records import Child, Failed, Trained
+
+__all__ = ["FIRST_SEED", "SEEDS_A_RUN", "predicted_seconds", "recheck", "train_again"]
+
+logger = logging.getLogger(__name__)
+
+FIRST_SEED = 1_000_000
+"""The seeds of a recheck are counted from here, `SEEDS_A_RUN` apart for each seed of a search: no other training
+has them."""
+
+SEEDS_A_RUN = 1_000
+
+
+def recheck(
+    history: History, executor: Executor, config: Config, *, told: Callable[[str], None] = lambda activity: None
+) -> None:
+    """Train the best children of a search again, as `config.recheck` says; what is recorded already is not repeated.
+
+    `told` is called with a line on what is going on.
+    """
+    if config.recheck is None:
+        return
+    again, first = config.recheck, FIRST_SEED + SEEDS_A_RUN * config.seed
+    trainings = [
+        Training(child.id, child.source, seed, predicted_seconds(child), is_again=True)
+        for seed in range(first, first + again.trainings)
+        for child in history.ranked()[: again.networks]
+    ]
+    told(f"recheck: {again.networks} children are trained {again.trainings} times more")
+    train_again(history, executor, trainings)
+
+
+def train_again(history: History, executor: Executor, trainings: Sequence[Training]) -> None:
+    """Train what is not recorded yet, on the validation split as a recheck, on the test split as final trainings."""
+    left = {(one.child_id, one.seed) for one in trainings}
+    for child_id in {one.child_id for one in trainings}:
+        left -= {(child_id, one.seed) for one in history.evaluations(child_id) if one.purpose in {"recheck", "retrain"}}
+    for training in trainings:
+        if (training.child_id, training.seed) in left:
+            executor.submit(training)
+    while left:
+        for message in executor.messages(timeout_seconds=None):
+            if isinstance(message, Finished) and message.outcome is not None:
+                _record(history, message.training, message.outcome)
+                left.remove((message.training.child_id, message.training.seed))
+
+
+def _record(history: History, training: Training, outcome: Trained | Failed) -> None:
+    history.record_outcome(
+        training.child_id,
+        outcome,
+        purpose="retrain" if training.split == "test" else "recheck",
+        seed=training.seed,
+        weights=f"children/{training.folder}/weights.safetensors",
+    )
+    told = (
+        f"{100 * outcome.accuracy:.2f} % ({outcome.split})" if isinstance(outcome, Trained) else outcome.failure.value
+    )
+    logger.info("child %d, seed %d: %s", training.child_id, training.seed, told)
+
+
+def predicted_seconds(child: Child) -> float:
+    """Return a time for a limit to go by: that of the search's training, and room for more images in a final one."""
+    return 2 * child.outcome.seconds if child.outcome is not None else 0.0
