@@ -22,13 +22,14 @@ _Point = tuple[int, ...]
 """One value for each knob that may change."""
 
 _MIN_WIDTH, _LEAST_WIDTH = 4, 2
-"""Widths that are aimed at, and those that are taken where nothing else fits."""
+"""Widths that are aimed at, and those that are taken, with no repeats at all, where nothing else fits."""
 _MAX_REPEAT = 24
 """Deeper stages take longer to train than they are worth."""
-_NUM_RUNGS = 17
+_RUNGS_A_DOUBLING = 4
+_NUM_RUNGS, _NUM_RUNGS_DOWN = 24, 12
+"""The ladder goes from 1/8 of a network's widths or repeats to 64 times them."""
+_RUNGS_AT_ONCE = 4
 _NUM_FINE_RUNGS = 8
-_REACH = 8.0
-"""The first ladder goes from 1/8 of a network's widths or repeats to 8 times them; the next one on to 64 times."""
 _MAX_ROUNDS = 6
 _MAX_CHAIN = 8
 
@@ -104,23 +105,36 @@ class _Search:
 
     def _climb_ladder(self) -> _Point | None:
         """Return the largest fitting point on the line of `direction`."""
-        low, high = 1 / _REACH, _REACH
-        best = None
-        for _ in range(2):
-            factors = [low * (high / low) ** (rung / (_NUM_RUNGS - 1)) for rung in range(_NUM_RUNGS)]
-            points = [self._scaled(factor) for factor in factors]
-            self._count(points)
-            best = self._largest(points) or best
-            if best != points[-1]:
-                break
-            low, high = high, high * _REACH
-        fitting = [factor for factor, point in zip(factors, points, strict=True) if self._fits(point)]
-        if not fitting:
-            return self._unrounded() if best is None else best
-        start, ratio = max(fitting), factors[1] / factors[0]
-        finer = [self._scaled(start * ratio ** (rung / _NUM_FINE_RUNGS)) for rung in range(_NUM_FINE_RUNGS)]
+        top = self._top_rung()
+        if top is None:
+            return self._unrounded()
+        finer = [self._scaled(_factor(top + part / _NUM_FINE_RUNGS)) for part in range(_NUM_FINE_RUNGS)]
         self._count(finer)
         return self._largest(finer)
+
+    def _top_rung(self) -> int | None:
+        """Return the highest rung that fits, if any; rung 0 is the network as it is.
+
+        A few rungs are measured at once, from the network as it is on: large networks take long to measure.
+        """
+        top = None
+        for low in range(0, _NUM_RUNGS, _RUNGS_AT_ONCE):
+            fitting = self._fitting(range(low, low + _RUNGS_AT_ONCE))
+            top = fitting[-1] if fitting else top
+            if top != low + _RUNGS_AT_ONCE - 1:
+                break
+        if top is not None:
+            return top
+        for low in range(-_RUNGS_AT_ONCE, -_NUM_RUNGS_DOWN - 1, -_RUNGS_AT_ONCE):
+            fitting = self._fitting(range(low, low + _RUNGS_AT_ONCE))
+            if fitting:
+                return fitting[-1]
+        return None
+
+    def _fitting(self, rungs: range) -> list[int]:
+        points = {rung: self._scaled(_factor(rung)) for rung in rungs}
+        self._count(points.values())
+        return [rung for rung, point in points.items() if self._fits(point)]
 
     def _unrounded(self) -> _Point | None:
         """Return the largest fitting point at sixteenths of the widths: where sums must stay sums, or 4 is too wide."""
@@ -190,6 +204,10 @@ class _Search:
         return sum(self._limits.usage(costs).values())
 
 
+def _factor(rung: float) -> float:
+    return float(2 ** (rung / _RUNGS_A_DOUBLING))
+
+
 def _extrapolated(total: Costs, start: Costs, step: Costs | None) -> Costs:
     """Return `total` and what a step from `start` to `step` adds."""
     assert step is not None
@@ -213,7 +231,7 @@ def _powers(knobs: list[Knob], direction: Direction) -> list[float]:
 def _scaled(knob: Knob, factor: float, multiple: int | None) -> int:
     value = knob.value * factor
     if knob.kind is KnobKind.REPEAT:
-        return min(_MAX_REPEAT, max(1, round(value)))
+        return min(_MAX_REPEAT, max(1 if multiple is None else 0, round(value)))
     if math.isclose(factor, 1.0):
         return knob.value
     if multiple is not None:

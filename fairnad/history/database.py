@@ -17,7 +17,7 @@ from sqlite_utils import Database
 
 from fairnad.errors import HistoryError
 
-__all__ = ["Connection", "Reader", "Writer", "insert"]
+__all__ = ["Connection", "Database", "Reader", "Writer", "insert"]
 
 _T = TypeVar("_T")
 
