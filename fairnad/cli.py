@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from fairnad import __version__
-from fairnad.commands import compare, llm, serve
+from fairnad.commands import compare, serve
+from fairnad.commands import llm as llm_commands
 from fairnad.errors import ConfigError, FairNADError, HistoryError
 
 if TYPE_CHECKING:
@@ -76,6 +77,9 @@ def search(
     schedule: Annotated[str | None, typer.Option(help="stage (the paper), or async: no stage waits.")] = None,
     strategy: Annotated[str | None, typer.Option(help="fairnad, or one of those it is compared with.")] = None,
     recheck: Annotated[str | None, typer.Option(metavar="10x2", help="Train the ten best twice more.")] = None,
+    llm: Annotated[
+        str | None, typer.Option(metavar="URL", help="Who writes: an endpoint, local:FILE.gguf, or none.")
+    ] = None,
     knowledge: Annotated[str | None, typer.Option(metavar="PATH", help="Ideas that build-knowledge made.")] = None,
     config: Annotated[str | None, typer.Option(help="Configuration: a shipped one by name, or a FILE.yaml.")] = None,
     data_root: Annotated[str | None, typer.Option(help="Folder of the data sets.")] = None,
@@ -102,6 +106,9 @@ def search(
         "data_root": data_root,
         "split_dir": split_dir,
     }
+    if llm is not None:
+        given["drafts.generator"] = "rules" if llm == "none" else "llm"
+        given["llm.base_url"] = None if llm == "none" else llm
     overrides = [f"{key}={json.dumps(value)}" for key, value in given.items() if value is not None]
     settings = _settings(config, dataset, [*overrides, *(set_ or [])])
     folder = Path("runs") / (
@@ -141,7 +148,11 @@ def retrain(
 
 
 @app.command(rich_help_panel=LOOK)
-def show(run: RunArgument, rows: Annotated[int, typer.Option(help="Rows of the leaderboard.")] = 10) -> None:
+def show(
+    run: RunArgument,
+    rows: Annotated[int, typer.Option(help="Rows of the leaderboard.")] = 10,
+    llm: Annotated[bool, typer.Option("--llm", help="The calls of the language model instead.")] = False,
+) -> None:
     """Show the leaderboard, what was rejected, and where the time went."""
     from rich.console import Console
 
@@ -150,6 +161,9 @@ def show(run: RunArgument, rows: Annotated[int, typer.Option(help="Rows of the l
 
     console = Console()
     with History.open(_run_folder(run)) as history:
+        if llm:
+            console.print(terminal.llm_summary(history))
+            return
         children = history.children()
         console.print(terminal.leaderboard(children, rows=rows))
         console.print(terminal.summary(history))
@@ -223,8 +237,8 @@ def nas_bench_201(
     print(markdown(known, plan, outcomes))
 
 
-llm.app.command("serve")(serve.serve)
-app.add_typer(llm.app, name="llm", rich_help_panel=LLM)
+llm_commands.app.command("serve")(serve.serve)
+app.add_typer(llm_commands.app, name="llm", rich_help_panel=LLM)
 
 
 @app.command(rich_help_panel=CARE)

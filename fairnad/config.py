@@ -82,6 +82,8 @@ class IdeasConfig(_Section):
 
     path: str | None = None
     """An idea database (JSON lines); the shipped seed ideas without it."""
+    source: Literal["structured", "flat", "llm"] = "structured"
+    """Ideas with their places in the attribute tree, a plain list of them, or the language model's own ideas."""
     level: Literal["none", "granularity", "main", "sub"] = "main"
     """The level of the attribute tree at which every group is equally likely (paper, Table 6)."""
 
@@ -93,6 +95,10 @@ class DraftsConfig(_Section):
     max_per_slot: PositiveInt = 6
     max_repairs: NonNegativeInt = 2
     max_shrinks: NonNegativeInt = 4
+    style: Literal["rewrite", "edits", "module", "auto"] = "auto"
+    """What a language model writes: the whole network (the paper), edits of it, or one class; auto: one class."""
+    fallback: Literal["rules", "none"] = "rules"
+    """Whether a program mends what a language model's tries left broken or too large."""
     concurrency: PositiveInt | None = None
     """Places of the plan that are drafted side by side; without it 2, or `llm.concurrency` where a model writes."""
 
@@ -209,10 +215,29 @@ class Config(_Section):
     recipe: Recipe = Recipe()
     executor: ExecutorConfig = Field(default_factory=ExecutorConfig)
 
+    def with_absolute_paths(self) -> Config:
+        """Return the configuration with its files and folders as they are meant from here: a run may move on."""
+        name, colon, folder = self.dataset.partition(":")
+        dataset = f"{name}:{_absolute(folder)}" if name == "image-folder" and colon else self.dataset
+        base = self.base.model_copy(update={"file": _absolute(self.base.file)})
+        ideas = self.ideas.model_copy(update={"path": _absolute(self.ideas.path)})
+        prompts = self.prompts.model_copy(update={"root": _absolute(self.prompts.root)})
+        url = self.llm.base_url
+        if url is not None and url.startswith("local:"):
+            url = f"local:{_absolute(url.removeprefix('local:'))}"
+        llm = self.llm.model_copy(update={"base_url": url})
+        update = {
+            "llm": llm,
+            "data_root": _absolute(self.data_root),
+            "split_dir": _absolute(self.split_dir),
+            "dataset": dataset,
+        }
+        return self.model_copy(update={**update, "base": base, "ideas": ideas, "prompts": prompts})
+
     @property
     def num_drafted_at_once(self) -> int:
         """The places of the plan that are drafted side by side."""
-        return self.drafts.concurrency or (self.llm.concurrency if self.drafts.generator == "llm" else 2)
+        return self.drafts.concurrency or (max(2, self.llm.concurrency) if self.drafts.generator == "llm" else 2)
 
     @property
     def num_children(self) -> int:
@@ -324,6 +349,10 @@ def _known_keys() -> tuple[str, ...]:
         if isinstance(value, dict):
             keys.extend(f"{name}.{inner}" for inner in value)
     return tuple(keys)
+
+
+def _absolute(path: str | None) -> str | None:
+    return None if path is None else str(Path(path).expanduser().absolute())
 
 
 def _first_line(error: Exception) -> str:

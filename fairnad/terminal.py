@@ -14,13 +14,14 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from fairnad.history.pass_rates import FailureKind
 from fairnad.history.store import History
 from fairnad.records import Child, Costs, Failed, Failure, Stage, Trained
 from fairnad.search.progress import Progress, SlotTime
 from fairnad.search.retrain import Retrained
 from fairnad.verification.files import CheckedFile
 
-__all__ = ["farewell", "leaderboard", "live_view", "retrained", "summary", "verdict_line"]
+__all__ = ["farewell", "leaderboard", "live_view", "llm_summary", "retrained", "summary", "verdict_line"]
 
 _STAGE_NAMES = {
     Stage.BASE: "base",
@@ -139,12 +140,40 @@ def summary(history: History) -> RenderableType:
     )
 
 
+def llm_summary(history: History) -> RenderableType:
+    """Return what the calls of a language model took, what became of them, and how its drafts failed."""
+    rates = history.pass_rates()
+    table = Table("task", title="calls of the language model", title_justify="left", box=box.SIMPLE_HEAD)
+    for name in ("calls", "failed", "prompt tokens", "reply tokens", "cost", "median s", "drafts accepted"):
+        table.add_column(name, justify="right")
+    for one in history.task_calls():
+        drafts, accepted = rates.get(one.task, (0, 0))
+        table.add_row(
+            one.task,
+            f"{one.calls}",
+            f"{one.failed}",
+            f"{one.prompt_tokens:,}",
+            f"{one.reply_tokens:,}",
+            f"{one.cost:.4f}",
+            f"{one.latency_seconds:.1f}",
+            f"{accepted} of {drafts} ({accepted / drafts:.0%})" if drafts else "-",
+        )
+    kinds = history.failure_kinds()
+    failures = ", ".join(f"{kind.value} {kinds[kind]}" for kind in FailureKind if kinds[kind]) or "none"
+    return Group(table, f"refused drafts by kind of failure: {failures}")
+
+
 def farewell(folder: Path, best: Child) -> RenderableType:
-    """Return what a finished search says last."""
+    """Return what a finished search says last; of a network that was trained again, the mean of its trainings."""
+    with History.open(folder) as history:
+        mean_accuracy = history.rechecked().get(best.id)
+    accuracy = f"{100 * (best.accuracy or 0):.2f} % on the validation split"
+    if mean_accuracy is not None:
+        accuracy = f"{100 * mean_accuracy:.2f} % on the validation split, the mean of all its trainings"
     return Group(
         Text(""),
         Text(f"The best network of {folder} is child {best.id}: ", style="bold").append(
-            f"{100 * (best.accuracy or 0):.2f} % on the validation split, {costs_text(best.costs)}", style="bold green"
+            f"{accuracy}, {costs_text(best.costs)}", style="bold green"
         ),
         f"  fairnad lineage {folder.name} {best.id}",
         f"  fairnad show {folder.name}",

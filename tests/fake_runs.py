@@ -96,7 +96,7 @@ def _search(config, history, executor):
     workshop = Workshop(_ideas(), SamplingLevel(config.ideas.level), config.limits, config.plan)
     tools = Tools(history, executor, TextGenerator(), TextVerifier(), workshop, num_train_images=100)
     Search(config, tools, Progress(config.budget, executor.num_slots)).run()
-    recheck(history, executor, config)
+    recheck(history, executor, config, 100)
     history.set_state("finished")
 
 

@@ -31,6 +31,7 @@ HOMES = {
     "torchvision": {"training", "knowledge.build"},
     "fvcore": {"sandbox.child"},
     "openai": {"llm"},
+    "xllamacpp": {"llm"},
     "jinja2": {"llm"},
     "pymupdf": {"knowledge.build"},
     "timm": {"knowledge.build"},

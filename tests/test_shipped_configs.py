@@ -51,6 +51,8 @@ def test_the_paper_differs_from_the_defaults_as_the_method_page_says():
     assert differences("paper", "cifar100") == {
         "plan.base_is_eligible": False,
         "plan.scale_up_when": "any",
+        "drafts.style": "rewrite",
+        "drafts.fallback": "none",
         "verification.integrity": "warn",
         "verification.novel_in": "parent",
     }

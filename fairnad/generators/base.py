@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from fairnad.records import Costs, Draft, Failed, Idea, Limits, MutationTarget, Verdict
 
-__all__ = ["GENERATORS", "Generator", "Parent", "Refinement", "Request"]
+__all__ = ["GENERATORS", "Generator", "Mender", "Parent", "Refinement", "Request"]
 
 GENERATORS = {
+    "llm": "fairnad.generators.llm:LLMGenerator",
     "rules": "fairnad.generators.rules:RulesGenerator",
 }
 """Known generators: name -> "module:Class". `my_package.mine:Class` works from a configuration too."""
@@ -69,3 +70,11 @@ class Generator(Protocol):
 
     def shrink(self, draft: Draft, verdict: Verdict, request: Request | Refinement) -> Draft | Failed:
         """Return `draft` brought towards the limits of `request`."""
+
+
+@runtime_checkable
+class Mender(Protocol):
+    """A generator with a program behind it, for what its own tries left refused."""
+
+    def mend(self, draft: Draft, verdict: Verdict, request: Request | Refinement) -> Draft | Failed:
+        """Return `draft` with what `verdict` complains of mended by a program; the note says what."""

@@ -6,6 +6,7 @@ Judges nothing and plans nothing. The bodies of its transactions are in steps.py
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import replace
@@ -22,6 +23,7 @@ from fairnad.history.calls import CallJournal, TaskCalls, load_spent, load_task_
 from fairnad.history.content import load_content
 from fairnad.history.database import Connection, Reader, Writer, insert
 from fairnad.history.lock import locked
+from fairnad.history.pass_rates import FailureKind, load_failure_kinds, load_pass_rates
 from fairnad.history.rows import Evaluation, Event, Purpose
 from fairnad.history.schema import migrate
 from fairnad.history.steps import Known
@@ -288,6 +290,14 @@ class History:
     def content(self) -> dict[str, list[dict[str, object]]]:
         """Return the rows of the tables that a replay must arrive at, without what depends on time or machine."""
         return self._connection.run(load_content)
+
+    def pass_rates(self) -> dict[str, tuple[int, int]]:
+        """Return for each task of a language model how many replies became drafts, and how many were accepted."""
+        return self._connection.run(load_pass_rates)
+
+    def failure_kinds(self) -> Counter[FailureKind]:
+        """Return how often each kind of failure refused a draft of a language model."""
+        return self._connection.run(load_failure_kinds)
 
     def totals(self) -> Totals:
         """Return the sums of the run: children, drafts, time and spend."""

@@ -44,6 +44,7 @@ def prepare_dataset(sandbox: Sandbox, name: str, root: str | None, *, split_dir:
         root=str(where),
         split_dir=str(_absolute(split_dir)) if split_dir else None,
         raw_dir=str(_absolute(raw_dir)) if raw_dir else None,
+        proxies={key: value for key, value in os.environ.items() if key.lower().endswith("_proxy")},
     )
     report = sandbox.run(job, timeout_seconds=_PREPARE_SECONDS)
     if report.dataset is None:

@@ -107,6 +107,7 @@ class PrepareJob(_Message):
     """Make or find a data set and write its files below `root`. Trusted code only.
 
     `split_dir` and `raw_dir` are folders of the user's: of split files, and of the raw files of this data set.
+    `proxies` are environment variables for downloads, which no other child is given: they may hold a password.
     """
 
     kind: Literal["prepare"] = "prepare"
@@ -114,6 +115,7 @@ class PrepareJob(_Message):
     root: str
     split_dir: str | None = None
     raw_dir: str | None = None
+    proxies: dict[str, str] = Field(default_factory=dict)
 
 
 class Report(_Message):

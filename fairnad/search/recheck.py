@@ -11,9 +11,10 @@ from collections.abc import Callable, Sequence
 from fairnad.config import Config
 from fairnad.executors.base import Executor, Finished, Training
 from fairnad.history.store import History
-from fairnad.records import Child, Failed, Trained
+from fairnad.records import Failed, Trained
+from fairnad.search.trainings import predicted_seconds
 
-__all__ = ["FIRST_SEED", "SEEDS_A_RUN", "predicted_seconds", "recheck", "train_again"]
+__all__ = ["FIRST_SEED", "SEEDS_A_RUN", "recheck", "train_again"]
 
 logger = logging.getLogger(__name__)
 
@@ -25,17 +26,22 @@ SEEDS_A_RUN = 1_000
 
 
 def recheck(
-    history: History, executor: Executor, config: Config, *, told: Callable[[str], None] = lambda activity: None
+    history: History,
+    executor: Executor,
+    config: Config,
+    num_images: int,
+    *,
+    told: Callable[[str], None] = lambda activity: None,
 ) -> None:
     """Train the best children of a search again, as `config.recheck` says; what is recorded already is not repeated.
 
-    `told` is called with a line on what is going on.
+    A child trains on `num_images`. `told` is called with a line on what is going on.
     """
     if config.recheck is None:
         return
     again, first = config.recheck, FIRST_SEED + SEEDS_A_RUN * config.seed
     trainings = [
-        Training(child.id, child.source, seed, predicted_seconds(child), is_again=True)
+        Training(child.id, child.source, seed, predicted_seconds(child, config.recipe, num_images), is_again=True)
         for seed in range(first, first + again.trainings)
         for child in history.ranked()[: again.networks]
     ]
@@ -70,8 +76,3 @@ def _record(history: History, training: Training, outcome: Trained | Failed) -> 
         f"{100 * outcome.accuracy:.2f} % ({outcome.split})" if isinstance(outcome, Trained) else outcome.failure.value
     )
     logger.info("child %d, seed %d: %s", training.child_id, training.seed, told)
-
-
-def predicted_seconds(child: Child) -> float:
-    """Return a time for a limit to go by: that of the search's training, and room for more images in a final one."""
-    return 2 * child.outcome.seconds if child.outcome is not None else 0.0

@@ -66,7 +66,7 @@ def _replay(config: Config, source: History, again: History, sandbox: Sandbox, o
         schedule = RecordedSchedule(setting.config.plan, source.decisions())
     with make_tools(setting, again, sandbox, dataset, executor, replayed=source) as tools:
         Search(setting.config, tools, Progress(config.budget, 1, observer), schedule=schedule).run()
-        recheck(again, executor, setting.config)
+        recheck(again, executor, setting.config, dataset.num_train)
 
 
 def _compare(source: History, again: History) -> Replayed:

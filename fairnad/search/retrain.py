@@ -16,8 +16,9 @@ from fairnad.history.store import History
 from fairnad.records import Child, Failed, Trained
 from fairnad.sandbox.data import prepare_dataset
 from fairnad.sandbox.launch import Sandbox
-from fairnad.search.recheck import SEEDS_A_RUN, predicted_seconds, train_again
+from fairnad.search.recheck import SEEDS_A_RUN, train_again
 from fairnad.search.run import fvcore_flops, make_executor, settle
+from fairnad.search.trainings import predicted_seconds
 
 __all__ = ["FIRST_SEED", "Retrained", "final_seeds", "finals", "retrain"]
 
@@ -60,7 +61,9 @@ def retrain(folder: Path, child_id: int | None, *, num_seeds: int) -> Retrained:
         flops = fvcore_flops(sandbox, child, dataset)
         history.event("test_split_opened", child=child.id, num_seeds=num_seeds, fvcore_flops=flops)
         with contextlib.closing(executor):
-            seconds, seeds = predicted_seconds(child), final_seeds(history.run.seed, num_seeds)
+            num_images = dataset.num_final_train or dataset.num_train
+            seconds = predicted_seconds(child, setting.config.recipe, num_images)
+            seeds = final_seeds(history.run.seed, num_seeds)
             train_again(
                 history, executor, [Training(child.id, child.source, seed, seconds, split="test") for seed in seeds]
             )

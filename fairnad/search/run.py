@@ -42,7 +42,7 @@ from fairnad.search.loop import Search, Tools
 from fairnad.search.progress import Observer, Progress
 from fairnad.search.recheck import recheck
 from fairnad.search.strategies import apply
-from fairnad.search.writers import writer
+from fairnad.search.writers import Model, connected, writer
 from fairnad.verification.base import Known
 from fairnad.verification.verifier import NetworkShape, Verifier
 
@@ -67,7 +67,8 @@ def start_search(config: Config, folder: Path, *, observer: Observer | None = No
         raise HistoryError(
             f"{folder} exists and is not empty; `fairnad resume {folder.name}` goes on with a run, or name another"
         )
-    with Sandbox(memory_bytes=config.verification.memory_bytes) as sandbox:
+    config = config.with_absolute_paths()
+    with Sandbox(memory_bytes=config.verification.memory_bytes) as sandbox, connected(config) as model:
         sandbox.start()
         setting = settle(config)
         base = _base_draft(setting.config)
@@ -79,10 +80,12 @@ def start_search(config: Config, folder: Path, *, observer: Observer | None = No
         with History.create(
             folder, name=folder.name, config=config.model_dump(mode="json"), seed=config.seed, dataset=config.dataset
         ) as history:
+            if dataset.notes:
+                history.event("dataset", notes=list(dataset.notes))
             (folder / "config.yaml").write_text(dump_config(config))
             judged = JudgedDraft(base, verdict, attempt=0)
             history.record_slot(FilledSlot(SlotKey(0, Stage.BASE, 0), None, None, (judged,), chosen=0))
-            return _search(setting, history, sandbox, dataset, folder, observer)
+            return _search(setting, history, sandbox, dataset, folder, observer, model)
 
 
 def resume_search(folder: Path, *, observer: Observer | None = None) -> Child:
@@ -93,10 +96,10 @@ def resume_search(folder: Path, *, observer: Observer | None = None) -> Child:
     """
     with History.open(folder, write=True) as history:
         config = read_config(folder / "config.yaml")
-        with Sandbox(memory_bytes=config.verification.memory_bytes) as sandbox:
+        with Sandbox(memory_bytes=config.verification.memory_bytes) as sandbox, connected(config) as model:
             sandbox.start()
             dataset = prepare_dataset(sandbox, config.dataset, config.data_root, split_dir=config.split_dir)
-            return _search(settle(config), history, sandbox, dataset, folder, observer)
+            return _search(settle(config), history, sandbox, dataset, folder, observer, model)
 
 
 def export_child(folder: Path, child_id: int | None, out: Path) -> tuple[Path, ...]:
@@ -171,6 +174,7 @@ def _search(
     dataset: DatasetInfo,
     folder: Path,
     observer: Observer | None,
+    model: Model | None,
 ) -> Child:
     config = setting.config
     executor = make_executor(setting, sandbox, dataset, folder)
@@ -178,10 +182,10 @@ def _search(
     with (
         _noted(history),
         contextlib.closing(executor),
-        make_tools(setting, history, sandbox, dataset, executor) as tools,
+        make_tools(setting, history, sandbox, dataset, executor, model=model) as tools,
     ):
         best = Search(config, tools, progress).run()
-        recheck(history, executor, config, told=progress.change)
+        recheck(history, executor, config, dataset.num_train, told=progress.change)
     return history.best() or best
 
 
@@ -193,18 +197,20 @@ def make_tools(
     dataset: DatasetInfo,
     executor: Executor,
     *,
+    model: Model | None = None,
     replayed: History | None = None,
 ) -> Iterator[Tools]:
     """Yield what a search works with; where one is `replayed`, its journal answers for the language model."""
     config = setting.config
     measure = _measure(sandbox, dataset)
-    with writer(config, setting.ideas, dataset, measure, history, replayed=replayed) as generator:
+    level = SamplingLevel.NONE if config.ideas.source == "flat" else SamplingLevel(config.ideas.level)
+    with writer(config, setting.ideas, dataset, measure, history, model=model, replayed=replayed) as generator:
         yield Tools(
             history=history,
             executor=executor,
             generator=generator,
             verifier=make_verifier(sandbox, dataset, config),
-            workshop=Workshop(setting.ideas, SamplingLevel(config.ideas.level), config.limits, config.plan),
+            workshop=Workshop(setting.ideas, level, config.limits, config.plan),
             num_train_images=dataset.num_train,
         )
 

@@ -9,11 +9,11 @@ from fairnad.config import Config
 from fairnad.errors import ExecutorError
 from fairnad.executors.base import Executor, Finished, Training
 from fairnad.history.store import History
-from fairnad.records import Child, Failed, Trained
+from fairnad.records import Child, Failed, Recipe, Trained
 from fairnad.search.board import Board
 from fairnad.search.progress import Progress
 
-__all__ = ["Trainings"]
+__all__ = ["Trainings", "predicted_seconds"]
 
 logger = logging.getLogger(__name__)
 
@@ -41,7 +41,7 @@ class Trainings:
             child.id,
             child.source,
             seed=self._config.seed,
-            predicted_seconds=self._predict_seconds(child),
+            predicted_seconds=predicted_seconds(child, self._config.recipe, self._num_images),
             size=float(child.activations or 0),
         )
         self._executor.submit(training)
@@ -78,7 +78,9 @@ class Trainings:
         else:
             logger.info("child %d: training failed (%s)", child.id, outcome.failure.value)
 
-    def _predict_seconds(self, child: Child) -> float:
-        if not child.step_seconds or not child.step_batch:
-            return 0.0
-        return self._config.recipe.epochs * self._num_images * child.step_seconds / child.step_batch
+
+def predicted_seconds(child: Child, recipe: Recipe, num_images: int) -> float:
+    """Return how long a training of `child` on `num_images` takes, by its measured step; 0 if none was measured."""
+    if not child.step_seconds or not child.step_batch:
+        return 0.0
+    return recipe.epochs * num_images * child.step_seconds / child.step_batch

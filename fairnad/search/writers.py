@@ -4,16 +4,62 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
 
-from fairnad.config import Config
+from fairnad.config import Config, LLMConfig
+from fairnad.errors import ConfigError
 from fairnad.generators.base import GENERATORS, Generator
 from fairnad.generators.fit import Measure
 from fairnad.history.store import History
+from fairnad.knowledge.attributes import AttributeTree
 from fairnad.knowledge.ideas import IdeaDatabase
+from fairnad.llm.base import LLM
+from fairnad.llm.endpoint import EndpointFacts
+from fairnad.llm.journal import JournaledLLM
+from fairnad.mutations.refinements import HYPERPARAMETER_IDEAS, SCALE_UP_IDEAS
 from fairnad.plugins import load
 from fairnad.records import DatasetInfo
 
-__all__ = ["writer"]
+__all__ = ["Model", "connected", "writer"]
+
+_LOCAL = "local:"
+_LONGEST_PROMPT_CHARS = {"rewrite": 40_000, "edits": 30_000, "module": 16_000, "auto": 16_000}
+"""The longest prompts by `drafts.style`: the whole of two networks and a trace, or one class and what is around it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A language model that can be asked: where it is, and what its endpoint said of itself."""
+
+    config: LLMConfig
+    facts: EndpointFacts
+
+
+@contextlib.contextmanager
+def connected(config: Config) -> Iterator[Model | None]:
+    """Yield the language model of `config`, served for as long as this lasts if it is a file; None for the rules.
+
+    Raises:
+        ConfigError: there is no such endpoint, model, file or prompt, or its context is too small.
+        LLMError: the endpoint does not answer as one should.
+    """
+    if config.drafts.generator != "llm":
+        yield None
+        return
+    from fairnad.llm.endpoint import check_endpoint
+    from fairnad.llm.local import LocalServer
+    from fairnad.llm.prompts import Prompts
+
+    Prompts(_root(config)).check()
+    url = config.llm.base_url
+    if url is None:
+        raise ConfigError("drafts.generator is llm, but there is no endpoint; give --llm URL, or --llm local:FILE.gguf")
+    with contextlib.ExitStack() as stack:
+        llm = config.llm
+        if url.startswith(_LOCAL):
+            llm = stack.enter_context(LocalServer(Path(url.removeprefix(_LOCAL)))).configured(llm)
+        yield Model(llm, check_endpoint(llm, _LONGEST_PROMPT_CHARS[config.drafts.style]))
 
 
 @contextlib.contextmanager
@@ -24,13 +70,34 @@ def writer(
     measure: Measure,
     history: History,
     *,
+    model: Model | None = None,
     replayed: History | None = None,
 ) -> Iterator[Generator]:
-    """Yield the generator that `config` names; where a search is `replayed`, its journal answers for the model.
-
-    Raises:
-        ConfigError: no endpoint is configured, or the prompts cannot be used.
-        LLMError: the endpoint cannot be reached or used.
-    """
+    """Yield the generator that `config` names; where a search is `replayed`, its journal answers for the model."""
     make = load(config.drafts.generator, GENERATORS, what="generator")
-    yield make(ideas=ideas.ideas, measure=measure)
+    if config.drafts.generator != "llm":
+        yield make(ideas=ideas.ideas, measure=measure)
+        return
+    from fairnad.llm.client import Client
+    from fairnad.llm.prompts import Prompts
+    from fairnad.llm.spend import Spend
+
+    with contextlib.ExitStack() as stack:
+        client: LLM | None = None
+        if model is not None:
+            client = stack.enter_context(Client(model.config, model.facts, spend=Spend(model.config, history.spent())))
+        journal = (replayed or history).journal(model.facts.model if model is not None else "")
+        yield make(
+            ideas=(*ideas.ideas, *SCALE_UP_IDEAS, *HYPERPARAMETER_IDEAS),
+            measure=measure,
+            llm=JournaledLLM(client, journal),
+            prompts=Prompts(_root(config)),
+            config=config,
+            input_shape=dataset.input_shape,
+            num_classes=dataset.num_classes,
+            tree=AttributeTree.load(),
+        )
+
+
+def _root(config: Config) -> Path | None:
+    return None if config.prompts.root is None else Path(config.prompts.root)

@@ -5,32 +5,34 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from fairnad.config import DraftsConfig
-from fairnad.generators.base import Generator, Refinement, Request
+from fairnad.generators.base import Generator, Mender, Refinement, Request
 from fairnad.records import Draft, Failed, Failure, Verdict
 
-__all__ = ["FINAL", "feedback_loop"]
+__all__ = ["FINAL", "MAX_MENDS", "feedback_loop"]
 
 FINAL = frozenset({Failure.STRUCTURE, Failure.NO_DRAFT})
 """Refusals that no rewrite mends: another idea is asked for."""
 
+MAX_MENDS = 4
+"""Times that a program mends a draft: an import, a shape, what that shape hid, and the size."""
+
+_Judge = Callable[[str], Verdict]
+_Judged = list[tuple[Draft, Verdict]]
+
 
 def feedback_loop(
-    draft: Draft,
-    request: Request | Refinement,
-    *,
-    generator: Generator,
-    judge: Callable[[str], Verdict],
-    config: DraftsConfig,
+    draft: Draft, request: Request | Refinement, *, generator: Generator, judge: _Judge, config: DraftsConfig
 ) -> tuple[tuple[Draft, Verdict], ...]:
     """Return `draft` and its rewrites with their verdicts, in order; the last one is the outcome.
 
     Every rewrite is judged from the execution check on. At most `max_repairs` repairs and `max_shrinks` shrinks are
-    asked for in all, in whatever order the verdicts ask for them.
+    asked for in all, in whatever order the verdicts ask for them. What is refused after that is left to the program
+    behind the generator, if it has one.
     """
-    verdict = judge(draft.source)
-    judged = [(draft, verdict)]
+    judged = [(draft, judge(draft.source))]
     repairs, shrinks = config.max_repairs, config.max_shrinks
-    while not verdict.is_accepted and verdict.failure not in FINAL:
+    while _can_be_mended(judged[-1][1]):
+        draft, verdict = judged[-1]
         is_too_big = verdict.failure is Failure.BUDGET
         if (shrinks if is_too_big else repairs) == 0:
             break
@@ -38,6 +40,23 @@ def feedback_loop(
         if isinstance(rewrite, Failed):
             break
         shrinks, repairs = (shrinks - 1, repairs) if is_too_big else (shrinks, repairs - 1)
-        draft, verdict = rewrite, judge(rewrite.source)
-        judged.append((draft, verdict))
+        judged.append((rewrite, judge(rewrite.source)))
+    if isinstance(generator, Mender):
+        _mend(judged, request, generator, judge)
     return tuple(judged)
+
+
+def _mend(judged: _Judged, request: Request | Refinement, mender: Mender, judge: _Judge) -> None:
+    """Let `mender` mend the last draft, and what shows when that is mended."""
+    for _ in range(MAX_MENDS):
+        draft, verdict = judged[-1]
+        if not _can_be_mended(verdict):
+            return
+        mended = mender.mend(draft, verdict, request)
+        if isinstance(mended, Failed):
+            return
+        judged.append((mended, judge(mended.source)))
+
+
+def _can_be_mended(verdict: Verdict) -> bool:
+    return not verdict.is_accepted and verdict.failure not in FINAL

@@ -84,7 +84,7 @@ def test_the_seeds_of_search_recheck_and_final_trainings_are_apart(seed):
         history.record_slot(base_slot())
         history.record_outcome(0, trained(0.5, seed=seed))
         executor = fake_runs.LuckyExecutor()
-        recheck(history, executor, Config(seed=seed, recheck="1x5"))
+        recheck(history, executor, Config(seed=seed, recheck="1x5"), 100)
     again = {training.seed for training in executor.submitted}
     assert len(again) == 5
     assert len({seed} | again | set(final_seeds(seed, 5))) == 11

@@ -1,9 +1,11 @@
+from dataclasses import replace
+
 import pytest
 
 from fairnad.config import DraftsConfig
 from fairnad.generators.base import Parent, Request
 from fairnad.records import Costs, Draft, Failed, Failure, Idea, Limits, MutationTarget, Verdict
-from fairnad.verification.loop import feedback_loop
+from fairnad.verification.loop import MAX_MENDS, feedback_loop
 from tests.fakes import TextGenerator
 
 IDEA = Idea("a", "an idea")
@@ -61,3 +63,40 @@ def test_a_generator_with_nothing_to_offer_ends_the_loop():
         Draft("broken", "text", IDEA), REQUEST, generator=Mute(), judge=by_words, config=DraftsConfig()
     )
     assert [verdict.failure for _, verdict in judged] == [Failure.FORWARD_ERROR]
+
+
+class Handy(TextGenerator):
+    """Repairs nothing; its program takes out one word a time."""
+
+    def repair(self, draft, verdict, request):
+        return replace(draft, rewrites=draft.rewrites + 1)
+
+    def mend(self, draft, verdict, request):
+        if "hopeless" in draft.source:
+            return Failed(Failure.NO_DRAFT, "no program mends this")
+        return replace(draft, source=draft.source.partition(" ")[2], note=f"{draft.note}mended ")
+
+
+def handy(source):
+    draft = Draft(source, "text", IDEA)
+    return feedback_loop(draft, REQUEST, generator=Handy(), judge=by_words, config=DraftsConfig())
+
+
+def test_a_program_mends_what_the_tries_left_refused():
+    judged = handy("broken broken big fine")
+    failures = [Failure.FORWARD_ERROR] * 4 + [Failure.BUDGET, None]
+    assert [verdict.failure for _, verdict in judged] == failures
+    assert [draft.note for draft, _ in judged] == ["", "", "", "mended ", "mended mended ", "mended mended mended "]
+
+
+def test_a_program_mends_a_few_times_and_no_more():
+    assert len(handy("broken " * 20)) == 3 + MAX_MENDS
+    assert len(handy("broken hopeless")) == 3
+
+
+def test_a_program_leaves_alone_what_is_accepted_or_not_new():
+    assert len(handy("fine")) == 1
+    draft = Draft("the same", "text", IDEA)
+    known = Verdict(Failure.STRUCTURE, "known")
+    judged = feedback_loop(draft, REQUEST, generator=Handy(), judge=lambda source: known, config=DraftsConfig())
+    assert judged == ((draft, known),)

@@ -9,7 +9,7 @@ import re
 from fairnad.architectures.source import Edit, Source, splice
 from fairnad.generators.operators.base import Operator, Rewrite, Scope
 
-__all__ = ["specialize"]
+__all__ = ["block_uses", "choose_uses", "free_name", "specialize"]
 
 
 def specialize(source: Source, operator: Operator, prefixes: set[str], wish: str, rng: random.Random) -> Rewrite | None:
@@ -17,12 +17,12 @@ def specialize(source: Source, operator: Operator, prefixes: set[str], wish: str
 
     `prefixes` are those of all operators: a copy of a copy is named after the original block.
     """
-    uses = _uses(source)
+    uses = block_uses(source)
     if not operator.prefix or not uses:
         return None
     block = rng.choice(list(uses))
-    name = _free_name(source, operator.prefix + _stripped(block, prefixes))
-    statements = _chosen(uses[block], wish, rng)
+    name = free_name(source, operator.prefix + _stripped(block, prefixes))
+    statements = choose_uses(uses[block], wish, rng)
     text = _with_copy(source, block, name, [node for nodes in statements.values() for node in nodes])
     rewrite = operator.apply(Source(text), Scope((name,), wish), rng)
     if rewrite is None:
@@ -31,7 +31,7 @@ def specialize(source: Source, operator: Operator, prefixes: set[str], wish: str
     return Rewrite(rewrite.text, f"{places}: {name} from {block}; {rewrite.note}")
 
 
-def _uses(source: Source) -> dict[str, dict[ast.stmt, list[ast.Name]]]:
+def block_uses(source: Source) -> dict[str, dict[ast.stmt, list[ast.Name]]]:
     """Return where `Network` names each block: by class, the statements and the names within them."""
     found: dict[str, dict[ast.stmt, list[ast.Name]]] = {}
     for node in ast.walk(source.classes["Network"]):
@@ -53,7 +53,9 @@ def _name(node: ast.Attribute | ast.Name) -> str:
     return node.attr if isinstance(node, ast.Attribute) else node.id
 
 
-def _chosen(places: dict[ast.stmt, list[ast.Name]], wish: str, rng: random.Random) -> dict[ast.stmt, list[ast.Name]]:
+def choose_uses(
+    places: dict[ast.stmt, list[ast.Name]], wish: str, rng: random.Random
+) -> dict[ast.stmt, list[ast.Name]]:
     """Return the statements that will use the copy: those the idea names, or the last few."""
     statements = sorted(places, key=lambda statement: statement.lineno)
     if wish.startswith("in the first stage"):
@@ -83,7 +85,8 @@ def _stripped(block: str, prefixes: set[str]) -> str:
     return name
 
 
-def _free_name(source: Source, wanted: str) -> str:
+def free_name(source: Source, wanted: str) -> str:
+    """Return `wanted`, with a number behind it if the text has that word already."""
     name, number = wanted, 2
     while re.search(rf"\b{name}\b", source.text):
         name, number = f"{wanted}{number}", number + 1

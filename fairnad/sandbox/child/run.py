@@ -124,6 +124,8 @@ def _limit(request: ForkRequest, job: Job) -> None:
 def _settle(request: ForkRequest, job: Job, reporter: Reporter) -> None:
     """Give the job its own randomness and output, and a CPU job no GPU."""
     _show_devices(job)
+    if isinstance(job, PrepareJob):
+        os.environ.update(job.proxies)
     seed = getattr(job, "seed", 0)
     random.seed(seed)
     np.random.seed(seed % 2**32)

@@ -1,0 +1,294 @@
+"""The generator with a language model: drafts, repairs, shrinks and refinements are asked for, and read out of replies.
+
+What the model is asked for has one of three styles: the whole network (the paper), search-and-replace edits of it, or
+one class that a program puts in place. What its tries left refused may be mended by a program, which the note tells.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import random
+import re
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from fairnad.architectures.source import Source
+from fairnad.config import Config
+from fairnad.errors import ReplyError
+from fairnad.generators.base import Refinement, Request
+from fairnad.generators.fit import Measure
+from fairnad.generators.llm_edits import apply_edits
+from fairnad.generators.llm_prompts import Questions
+from fairnad.generators.mending import mend
+from fairnad.generators.modules import Part, choose_part
+from fairnad.generators.rules import RulesGenerator
+from fairnad.knowledge.attributes import AttributeTree
+from fairnad.llm.base import LLM, Finish, Message, Prompt, Reply, Service
+from fairnad.llm.prompts import Prompts
+from fairnad.llm.replies import extract_code, read_class, read_edits, read_idea_line, unwrap_registry
+from fairnad.records import Draft, Failed, Failure, Idea, IdeaKind, MutationTarget, Verdict
+
+__all__ = ["LLMGenerator"]
+
+_AGAIN = {
+    "truncated": "Your reply must be short: give the code alone, without a plan and without comments.",
+    "edit": "Copy the lines under SEARCH exactly from the source above; each must stand there once.",
+}
+"""What is added to a question that is asked once more, by what was wrong with the first reply."""
+_REPAIRABLE = frozenset({"syntax", "incomplete", "no_network_class"})
+"""Replies with code that a repair can start from."""
+_FENCED = re.compile(r"```[^\n]*\n(.*?)(?:```|\Z)", re.DOTALL)
+
+
+class LLMGenerator:
+    """Writes drafts with `llm`; a reply that is no draft gives `Failed`, and an LLMError ends the search, resumable.
+
+    `ideas` are those of the database and of Stage II. Safe to call from several threads.
+    """
+
+    name = "llm"
+
+    def __init__(
+        self,
+        ideas: Sequence[Idea],
+        measure: Measure,
+        *,
+        llm: LLM,
+        prompts: Prompts,
+        config: Config,
+        input_shape: tuple[int, int, int],
+        num_classes: int,
+        tree: AttributeTree,
+    ) -> None:
+        tree = tree if config.ideas.source == "structured" else AttributeTree(())
+        self._questions = Questions(prompts, ideas, tree, input_shape=input_shape, num_classes=num_classes)
+        self._calls = _Calls(llm)
+        self._rules = RulesGenerator(ideas, measure)
+        self._measure = measure
+        self._style = config.drafts.style
+        self._has_own_ideas = config.ideas.source == "llm"
+        self._has_fallback = config.drafts.fallback == "rules"
+
+    def draft(self, request: Request) -> Draft | Failed:
+        """Return the parent changed by the idea; by one of the model's own where the configuration says so."""
+        self._calls.begin(request.seed)
+        if self._has_own_ideas and request.idea.kind is IdeaKind.KNOWLEDGE:
+            prompt = self._questions.own_idea(request.parent, request.limits)
+            return self._ask_with_idea(prompt, request.parent.source, request.seed)
+        return self._write(request)
+
+    def refine(self, refinement: Refinement) -> Draft | Failed:
+        """Return `refinement.edit` changed by an idea that the model draws from the record."""
+        self._calls.begin(refinement.seed)
+        if self._style == "rewrite":
+            prompt = self._questions.refinement(refinement)
+            return self._ask_with_idea(prompt, refinement.edit.source, refinement.seed)
+        asked = self._ask(
+            refinement.seed, self._questions.next_idea(refinement), lambda reply: read_idea_line(reply.text)
+        )
+        if isinstance(asked.found, ReplyError):
+            return Failed(Failure.NO_DRAFT, f"the reply has no idea ({asked.found.kind}): {asked.found}")
+        return self._write(_as_request(refinement, _own(asked.found)))
+
+    def repair(self, draft: Draft, verdict: Verdict, request: Request | Refinement) -> Draft | Failed:
+        """Return `draft` with what `verdict` complains of mended by the model."""
+        parent, part = _parent(request), self._part(_as_request(request, draft.idea))
+        if part is not None and draft.idea is not None:
+            # A small model copies what it is shown, so it writes the class once more and sees the error alone.
+            prompt = self._questions.module(part, draft.idea, error=verdict.reason)
+            return self._rewrite(draft, request, prompt, lambda reply: _put(reply, part))
+        if self._style == "rewrite":
+            prompt = self._questions.repair(draft, verdict, request)
+            return self._rewrite(draft, request, prompt, lambda reply: _whole(reply, parent))
+        prompt = self._questions.short_repair(draft.source, verdict)
+        return self._rewrite(draft, request, prompt, lambda reply: _edited(reply, draft.source))
+
+    def shrink(self, draft: Draft, verdict: Verdict, request: Request | Refinement) -> Draft | Failed:
+        """Return `draft` made smaller by the model."""
+        prompt = self._questions.shrink(draft, verdict, request)
+        return self._rewrite(draft, request, prompt, lambda reply: _whole(reply, _parent(request)))
+
+    def mend(self, draft: Draft, verdict: Verdict, request: Request | Refinement) -> Draft | Failed:
+        """Return `draft` mended by a program, where the configuration allows that and the program knows how."""
+        if not self._has_fallback:
+            return Failed(Failure.NO_DRAFT, "drafts.fallback is none")
+        if verdict.failure is Failure.BUDGET:
+            return self._rules.shrink(replace(draft, note=f"{draft.note}; mended by program"), verdict, request)
+        mended = mend(draft.source, verdict, _parent(request), self._measure)
+        if mended is None:
+            return Failed(Failure.NO_DRAFT, f"no program mends this: {verdict.reason}")
+        note = f"{draft.note}; mended by program: {mended.note}"
+        return replace(draft, source=mended.source, note=note, rewrites=draft.rewrites + 1)
+
+    def _write(self, request: Request) -> Draft | Failed:
+        part, parent = self._part(request), request.parent.source
+        if part is not None:
+            prompt = self._questions.module(part, request.idea)
+            return self._draft(request.seed, prompt, lambda reply: _put(reply, part), request.idea, part=part)
+        if self._style == "edits":
+            prompt = self._questions.mutation("edits", request)
+            return self._draft(request.seed, prompt, lambda reply: _edited(reply, parent), request.idea)
+        prompt = self._questions.mutation("mutation", request)
+        return self._draft(request.seed, prompt, lambda reply: _whole(reply, parent), request.idea)
+
+    def _part(self, request: Request) -> Part | None:
+        """Return the class to write in the styles that ask for one; the same one for each call of an attempt."""
+        if self._style in ("rewrite", "edits") or (self._has_own_ideas and request.idea.kind is IdeaKind.OWN):
+            return None
+        rng = random.Random(f"{request.seed}/part")
+        return choose_part(request.parent.source, request.idea, request.target, rng)
+
+    def _ask_with_idea(self, prompt: Prompt, parent: str, seed: str) -> Draft | Failed:
+        """Return the draft of a reply that begins with the model's own idea."""
+        return self._draft(seed, prompt, lambda reply: _whole(reply, parent), None)
+
+    def _draft(
+        self, seed: str, prompt: Prompt, read: _Read, idea: Idea | None, *, part: Part | None = None
+    ) -> Draft | Failed:
+        asked = self._ask(seed, prompt, read)
+        note = f"{prompt.task}: {part.note}" if part is not None else prompt.task
+        source = asked.found
+        if isinstance(source, ReplyError):
+            if source.kind not in _REPAIRABLE:
+                return Failed(Failure.NO_DRAFT, f"the reply is no draft ({source.kind}): {source}")
+            note = f"{note}; the reply is {source.kind}"
+            source = _raw(asked.reply.text, part)
+        idea = idea or _idea_in(asked.reply.text)
+        return Draft(source, self.name, idea, note, asked.prompt.text, asked.reply.text)
+
+    def _rewrite(self, draft: Draft, request: Request | Refinement, prompt: Prompt, read: _Read) -> Draft:
+        """Return `draft` rewritten; unchanged, but with a try less, if the reply cannot be used."""
+        asked = self._ask(request.seed, prompt, read)
+        is_usable = not isinstance(asked.found, ReplyError)
+        told = prompt.task if not isinstance(asked.found, ReplyError) else f"{prompt.task} failed ({asked.found.kind})"
+        return replace(
+            draft,
+            source=str(asked.found) if is_usable else draft.source,
+            note=f"{draft.note}; {told}",
+            prompt=asked.prompt.text,
+            reply=asked.reply.text,
+            rewrites=draft.rewrites + 1,
+        )
+
+    def _ask(self, seed: str, prompt: Prompt, read: _Read) -> _Asked:
+        """Ask, and ask once more where the reply was cut off, or has edits of what is not there."""
+        reply = self._calls.complete(seed, prompt)
+        found = _tried(read, reply)
+        if isinstance(found, ReplyError) and found.kind in _AGAIN:
+            *others, last = prompt.messages
+            again = Message(last.role, f"{last.text}\n\n{_AGAIN[found.kind]}")
+            prompt = replace(prompt, messages=(*others, again))
+            reply = self._calls.complete(seed, prompt)
+            found = _tried(read, reply)
+        return _Asked(prompt, reply, found)
+
+
+_Read = Callable[[Reply], str]
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """The last prompt of a question, its reply, and what was read in it."""
+
+    prompt: Prompt
+    reply: Reply
+    found: str | ReplyError
+
+
+class _Calls:
+    """Numbers the calls of each attempt, whichever thread it runs in: a resumed search repeats the numbers."""
+
+    def __init__(self, llm: LLM) -> None:
+        self._llm = llm
+        self._numbers: dict[str, int] = {}
+        self._lock = threading.Lock()
+
+    def begin(self, seed: str) -> None:
+        with self._lock:
+            self._numbers[_served(seed)] = 0
+
+    def complete(self, seed: str, prompt: Prompt) -> Reply:
+        served = _served(seed)
+        with self._lock:
+            number = self._numbers.get(served, 0)
+            self._numbers[served] = number + 1
+        return self._llm.complete(prompt, Service(served, number))
+
+
+def _served(seed: str) -> str:
+    """Return the name of the attempt, as the drafts of a history have it."""
+    return seed.removesuffix("/write")
+
+
+def _tried(read: _Read, reply: Reply) -> str | ReplyError:
+    try:
+        return read(reply)
+    except ReplyError as error:
+        return error
+
+
+def _whole(reply: Reply, parent: str) -> str:
+    code = extract_code(reply.text, parent=parent, is_truncated=reply.finish is Finish.LENGTH)
+    return unwrap_registry(code)
+
+
+def _edited(reply: Reply, parent: str) -> str:
+    """Return the parent with the edits of `reply`, or the network that it writes out instead."""
+    try:
+        edits = read_edits(reply.text)
+    except ReplyError as error:
+        if error.kind != "no_code":
+            raise
+        return _whole(reply, parent)
+    return apply_edits(parent, edits)
+
+
+def _put(reply: Reply, part: Part) -> str:
+    """Return the network with the class of `reply`, which goes by the name that was asked for."""
+    return part.put(unwrap_registry(_class(reply.text, part.name)))
+
+
+def _class(text: str, name: str) -> str:
+    try:
+        return read_class(text, name)
+    except ReplyError as error:
+        if error.kind != "no_network_class" or name == "Network":
+            raise
+    code = read_class(text)
+    return re.sub(rf"\b{list(Source(code).classes)[-1]}\b", name, code)
+
+
+def _raw(text: str, part: Part | None) -> str:
+    """Return the code in a reply as it is, for the verifier to tell what is wrong with it."""
+    code = max(_FENCED.findall(text), key=len, default=text).strip("\n") + "\n"
+    if part is None:
+        return code
+    before, network, after = part.skeleton.partition("class Network(")
+    return f"{code}\n" if part.name == "Network" else f"{before}{code}\n\n{network}{after}"
+
+
+def _parent(request: Request | Refinement) -> str:
+    return request.parent.source if isinstance(request, Request) else request.edit.source
+
+
+def _as_request(request: Request | Refinement, idea: Idea | None) -> Request:
+    """Return a refinement by `idea` as the request that it comes to."""
+    if isinstance(request, Request):
+        return request if idea is None else replace(request, idea=idea)
+    rng = random.Random(f"{request.seed}/target")
+    target = rng.choice((MutationTarget.NEW_MODULE, MutationTarget.CHANGE_MODULE))
+    return Request(request.edit, idea or request.idea, target, request.limits, request.seed)
+
+
+def _idea_in(reply: str) -> Idea:
+    """Return the idea that a reply tells, or one that says that it tells none."""
+    try:
+        return _own(read_idea_line(reply))
+    except ReplyError:
+        return _own("The reply names no idea.")
+
+
+def _own(text: str) -> Idea:
+    text = " ".join(text.split())[:500]
+    return Idea(f"own-{hashlib.sha256(text.encode()).hexdigest()[:12]}", text, IdeaKind.OWN)

@@ -1,0 +1,176 @@
+"""What a language model wrote, put into a network by a program: search-and-replace edits, and classes on their own.
+
+Changes text alone; whether the result is a network is for others to judge.
+"""
+
+from __future__ import annotations
+
+import ast
+import itertools
+from collections.abc import Collection, Sequence
+
+from fairnad.architectures.source import Definition, Edit, Source, splice
+from fairnad.errors import ConfigError, ReplyError
+
+__all__ = ["add_imports", "apply_edits", "code_of", "merge"]
+
+_KNOWN_IMPORTS = {
+    "F": "import torch.nn.functional as F",
+    "Tensor": "from torch import Tensor",
+    "functools": "import functools",
+    "itertools": "import itertools",
+    "math": "import math",
+    "nn": "from torch import nn",
+    "torch": "import torch",
+}
+
+
+def apply_edits(source: str, edits: Sequence[tuple[str, str]]) -> str:
+    """Return `source` with each (text to find, text to put there) done; all of them search `source` as it is.
+
+    Texts are whole lines; where they differ from the source in their indentation alone, that is mended.
+
+    Raises:
+        ReplyError: "edit": a text is not in the source, stands there more than once, or two edits overlap; "unchanged".
+    """
+    lines = source.split("\n")
+    found = []
+    for number, (search, put) in enumerate(edits, start=1):
+        first, count, shift = _find(lines, _lines(search), number)
+        found.append((first, first + count, _shifted(_lines(put), shift)))
+    found.sort()
+    if any(end > start for (_, end, _), (start, _, _) in itertools.pairwise(found)):
+        raise ReplyError("edit", "two edits change the same lines")
+    for first, end, put_lines in reversed(found):
+        lines[first:end] = put_lines
+    if lines == source.split("\n"):
+        raise ReplyError("unchanged", "the edits change nothing")
+    return "\n".join(lines)
+
+
+def merge(source: str, written: str, *, wanted: str, kept: Collection[str] = ()) -> str:
+    """Return `source` with the definition `wanted` of `written`, and all that it uses there.
+
+    Definitions take the place of those of their names, or stand before `Network`; those named in `kept` stay as the
+    source has them. Imports and constants that the source lacks are added.
+
+    Raises:
+        ReplyError: "syntax": `written` is not Python; "no_network_class": it does not define `wanted`; "unchanged".
+    """
+    new, old = _parsed(written), Source(source)
+    if wanted not in new.definitions:
+        raise ReplyError("no_network_class", f"the code does not define {wanted}")
+    names = [name for name in new.reached_from(wanted) if name == wanted or name not in {"Network", *kept}]
+    edits = [_replacement(old, name, code_of(new, name)) for name in names if name in old.definitions]
+    added = [code_of(new, name) for name in names if name not in old.definitions]
+    place = _place(old)
+    edits += [Edit(place, place, f"{text}\n\n\n") for text in [*_constants(new, old), *added]]
+    imports = [new.code(node) for node in new.tree.body if isinstance(node, ast.Import | ast.ImportFrom)]
+    result = add_imports(splice(old.text, edits), imports)
+    if result == old.text:
+        raise ReplyError("unchanged", "the code is what stood there before")
+    return result
+
+
+def add_imports(source: str, statements: Sequence[str], *, names: Sequence[str] = ()) -> str:
+    """Return `source` with those of the import `statements` that bind a name it lacks, and with the known `names`."""
+    parsed = Source(source)
+    bound = _bound(parsed.tree)
+    wanted = [*statements, *(_KNOWN_IMPORTS[name] for name in names if name in _KNOWN_IMPORTS)]
+    missing = []
+    for statement in wanted:
+        binds = _bound(ast.parse(statement))
+        if not binds <= bound and "__future__" not in statement:
+            missing.append(statement)
+            bound |= binds
+    if not missing:
+        return source
+    imports = [node for node in parsed.tree.body if isinstance(node, ast.Import | ast.ImportFrom)]
+    if imports:
+        end = parsed.span(imports[-1])[1]
+        return splice(parsed.text, [Edit(end, end, "".join(f"\n{statement}" for statement in missing))])
+    place = _place(parsed, first=True)
+    return splice(parsed.text, [Edit(place, place, "".join(f"{statement}\n" for statement in missing) + "\n\n")])
+
+
+def code_of(source: Source, name: str) -> str:
+    """Return the text of the definition `name`, its decorators included."""
+    return source.text[slice(*_full_span(source, source.definitions[name]))]
+
+
+def _lines(text: str) -> list[str]:
+    return text.strip("\n").split("\n") if text.strip() else []
+
+
+def _find(lines: list[str], wanted: list[str], number: int) -> tuple[int, int, int]:
+    """Return where `wanted` begins, how many lines it has, and how much deeper the source has it."""
+    if not wanted:
+        raise ReplyError("edit", f"edit {number} searches for nothing")
+    count = len(wanted)
+    for is_exact in (True, False):
+        keys = [_key(line, is_exact) for line in wanted]
+        places = [
+            at
+            for at in range(len(lines) - count + 1)
+            if all(_key(line, is_exact) == key for line, key in zip(lines[at : at + count], keys, strict=True))
+        ]
+        if len(places) == 1:
+            return places[0], count, _indent(lines[places[0]]) - _indent(wanted[0])
+        if places:
+            raise ReplyError("edit", f"edit {number}: what it searches for stands in the parent {len(places)} times")
+    raise ReplyError("edit", f"edit {number}: what it searches for is not in the parent: {wanted[0].strip()!r}")
+
+
+def _key(line: str, is_exact: bool) -> str:
+    return line.rstrip() if is_exact else " ".join(line.split())
+
+
+def _indent(line: str) -> int:
+    return len(line) - len(line.lstrip())
+
+
+def _shifted(lines: list[str], shift: int) -> list[str]:
+    if shift >= 0:
+        return [f"{' ' * shift}{line}" if line.strip() else line for line in lines]
+    return [line[min(-shift, _indent(line)) :] for line in lines]
+
+
+def _parsed(written: str) -> Source:
+    try:
+        return Source(written)
+    except ConfigError as error:
+        raise ReplyError("syntax", f"the code is not valid Python: {error}") from error
+
+
+def _full_span(source: Source, node: Definition) -> tuple[int, int]:
+    first = min([node.lineno, *(decorator.lineno for decorator in node.decorator_list)])
+    return source.offset(first, 0), source.span(node)[1]
+
+
+def _replacement(source: Source, name: str, text: str) -> Edit:
+    return Edit(*_full_span(source, source.definitions[name]), text)
+
+
+def _place(source: Source, *, first: bool = False) -> int:
+    """Return where definitions are added: before `Network`, or before all others."""
+    nodes = list(source.definitions.values())
+    if not nodes:
+        return len(source.text)
+    node = nodes[0] if first else source.definitions.get("Network", nodes[0])
+    return _full_span(source, node)[0]
+
+
+def _constants(new: Source, old: Source) -> list[str]:
+    """Return the assignments at the top of `new` to names that `old` does not have."""
+    known = {node.id for node in ast.walk(old.tree) if isinstance(node, ast.Name)}
+    found = []
+    for node in new.tree.body:
+        targets = node.targets if isinstance(node, ast.Assign) else []
+        if targets and all(isinstance(target, ast.Name) and target.id not in known for target in targets):
+            found.append(new.code(node))
+    return found
+
+
+def _bound(tree: ast.Module) -> set[str]:
+    imports = (node for node in tree.body if isinstance(node, ast.Import | ast.ImportFrom))
+    return {(alias.asname or alias.name).partition(".")[0] for node in imports for alias in node.names}

@@ -1,0 +1,263 @@
+"""What a program mends in a network that does not run: names, constructors, and layers whose sizes do not fit.
+
+A size is searched as a size is fitted: candidates that change one argument of one layer, then two, are built until one
+runs. No layer is taken out, and none is written: a name that the network uses may stand for a class of its parent, or
+for one of the ready-made parts.
+"""
+
+from __future__ import annotations
+
+import ast
+import itertools
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from fairnad.architectures.parts import part_sources
+from fairnad.architectures.roles import method, parameter_names
+from fairnad.architectures.source import Edit, Source, argument_of, callee_name, splice
+from fairnad.errors import ConfigError
+from fairnad.generators.fit import Measure
+from fairnad.generators.llm_edits import add_imports, code_of
+from fairnad.llm.completeness import missing_names
+from fairnad.records import Failure, Verdict
+
+__all__ = ["Mended", "mend"]
+
+
+@dataclass(frozen=True, slots=True)
+class Mended:
+    """A mended source, and in a few words what was done."""
+
+    source: str
+    note: str
+
+
+_LAYERS = (
+    "AdaptiveAvgPool2d AdaptiveMaxPool2d AvgPool2d BatchNorm2d Conv1d Conv2d ConvTranspose2d Dropout Flatten GELU "
+    "GroupNorm Hardswish Identity InstanceNorm2d LayerNorm LeakyReLU Linear MaxPool2d Mish Module ModuleList "
+    "MultiheadAttention PReLU Parameter PixelShuffle ReLU SiLU Sequential Sigmoid Softmax Tanh Upsample"
+)
+"""What `torch.nn` has under these names."""
+_CHANNELS = {
+    "Conv2d": ("in_channels", "out_channels"),
+    "Conv1d": ("in_channels", "out_channels"),
+    "Linear": ("in_features", "out_features"),
+    "BatchNorm2d": ("num_features",),
+    "InstanceNorm2d": ("num_features",),
+    "LayerNorm": ("normalized_shape",),
+}
+_DIVISORS = {
+    "Conv2d": ("groups", 6, "in_channels", 0),
+    "GroupNorm": ("num_groups", 0, "num_channels", 1),
+    "MultiheadAttention": ("num_heads", 1, "embed_dim", 0),
+}
+"""Layers with a number that must divide another: both arguments, with their places."""
+_NOT_WIDTHS = re.compile(r"stride|kernel|padding|dilation|groups?$|reduction|ratio|heads|drop|prob|classes|eps|bias")
+_CHANNEL_NORM = "ChannelLayerNorm"
+_SIZE_FAILURES = frozenset({Failure.INIT_ERROR, Failure.FORWARD_ERROR, Failure.SHAPE})
+_MAX_CANDIDATES = 160
+_BATCH = 8
+
+
+def mend(source: str, verdict: Verdict, parent: str, measure: Measure) -> Mended | None:
+    """Return `source` with what `verdict` complains of mended, or None; `parent` is the network it was made from."""
+    try:
+        parsed, before = Source(source), Source(parent)
+    except ConfigError:
+        return None
+    return _mend_names(parsed, before) or _mend_constructors(parsed) or _mend_sizes(parsed, before, verdict, measure)
+
+
+def _mend_names(source: Source, parent: Source) -> Mended | None:
+    """Import what is used but not imported, and take what was left out from the parent or from the ready-made parts."""
+    missing = missing_names(source.tree)
+    if "Network" not in source.definitions:
+        missing = missing | {"Network"}
+    parts = {name: text for name, text in part_sources().items() if name in missing and name not in parent.definitions}
+    left_out = {name for start in missing for name in parent.reached_from(start)} - source.definitions.keys()
+    taken = {name: code_of(parent, name) for name in parent.definitions if name in left_out} | parts
+    layers = sorted(name for name in missing & {*_LAYERS.split()} if name not in taken)
+    text = "\n\n\n".join([source.text.rstrip("\n"), *taken.values()]) + "\n" if taken else source.text
+    imports = [f"from torch.nn import {', '.join(layers)}"] if layers else []
+    if left_out:
+        imports += [parent.code(node) for node in parent.tree.body if isinstance(node, ast.Import | ast.ImportFrom)]
+    text = add_imports(text, imports, names=sorted(missing | missing_names(ast.parse(text))))
+    if text == source.text:
+        return None
+    origin = "the parts" if parts else "the parent"
+    return Mended(text, f"took {', '.join(sorted(taken))} from {origin}" if taken else "imported what was missing")
+
+
+def _mend_constructors(source: Source) -> Mended | None:
+    """Begin every constructor of a module with that of `nn.Module`."""
+    edits, names = [], []
+    for name, node in source.classes.items():
+        init = method(node, "__init__")
+        if init is None or not node.bases or any(callee_name(call) == "__init__" for call in ast.walk(init)):
+            continue
+        has_docstring = ast.get_docstring(init, clean=False) is not None and len(init.body) > 1
+        first = init.body[has_docstring]
+        start = source.span(first)[0]
+        edits.append(Edit(start, start, f"super().__init__()\n{' ' * first.col_offset}"))
+        names.append(name)
+    return Mended(splice(source.text, edits), f"super().__init__() in {', '.join(names)}") if edits else None
+
+
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """One argument of one layer, changed."""
+
+    edit: Edit
+    note: str
+    is_blamed: bool
+    """Whether the error names its layer."""
+    is_harmless: bool
+    """Whether a layer that was right stays right: a padding that keeps the resolution, a divisor that divides."""
+
+
+def _mend_sizes(source: Source, parent: Source, verdict: Verdict, measure: Measure) -> Mended | None:
+    if verdict.failure not in _SIZE_FAILURES:
+        return None
+    candidates = list(itertools.islice(_candidates(source, parent, verdict), _MAX_CANDIDATES))
+    for first in range(0, len(candidates), _BATCH):
+        batch = candidates[first : first + _BATCH]
+        texts = [_changed(source, candidate) for candidate in batch]
+        for candidate, text, costs in zip(batch, texts, measure(texts), strict=True):
+            if costs is not None:
+                return Mended(text, ", ".join(step.note for step in candidate))
+    return None
+
+
+def _candidates(source: Source, parent: Source, verdict: Verdict) -> Iterator[tuple[_Step, ...]]:
+    """Yield what to try: one step, then all that are hardly ever wrong, with another one, then pairs."""
+    steps = sorted(_steps(source, parent, verdict), key=lambda step: (not step.is_blamed, not step.is_harmless))
+    yield from ((step,) for step in steps)
+    harmless = [step for step in steps if step.is_harmless]
+    if len(harmless) > 1:
+        yield tuple(harmless)
+    if harmless:
+        yield from ((*harmless, step) for step in steps if not any(_overlap(step, other) for other in harmless))
+    pairs = [pair for pair in itertools.combinations(steps, 2) if not _overlap(*pair)]
+    yield from sorted(pairs, key=lambda pair: -sum(step.is_blamed for step in pair))
+
+
+def _overlap(first: _Step, second: _Step) -> bool:
+    return first.edit.start <= second.edit.end and second.edit.start <= first.edit.end
+
+
+def _changed(source: Source, steps: Sequence[_Step]) -> str:
+    text = splice(source.text, [step.edit for step in steps])
+    if any(step.edit.text.startswith(_CHANNEL_NORM) for step in steps):
+        parsed = Source(text)
+        mended = _mend_names(parsed, parsed)
+        text = mended.source if mended is not None else text
+    return add_imports(text, [], names=["math"]) if "math." in text else text
+
+
+def _steps(source: Source, parent: Source, verdict: Verdict) -> Iterator[_Step]:
+    """Yield the single changes of sizes in the classes that the parent does not have as they are."""
+    lines = {int(number) for number in re.findall(r"line (\d+)", f"{verdict.details} {verdict.reason}")}
+    told = _attributes_at(source, lines)
+    for owner in source.used:
+        definition = source.definitions[owner]
+        is_known = owner in parent.definitions and code_of(parent, owner) == code_of(source, owner)
+        if is_known or not isinstance(definition, ast.ClassDef):
+            continue
+        widths = _widths(source, definition, verdict.reason)
+        for call in [node for node in ast.walk(definition) if isinstance(node, ast.Call)]:
+            attribute = _attribute(source, call)
+            is_blamed = attribute in told or call.lineno in lines
+            label = f"{owner}.{attribute}" if attribute else owner
+            if (over_channels := _over_channels(source, call)) is not None:
+                yield _Step(Edit(*source.span(call), over_channels), f"{label}: {over_channels}", is_blamed, False)
+            for name, place, text in _alternatives(source, call, widths, definition):
+                edit = _argument_edit(source, call, name, place, text)
+                yield _Step(edit, f"{label}: {name}={text}", is_blamed, name == "padding" or "gcd(" in text)
+
+
+def _over_channels(source: Source, call: ast.Call) -> str | None:
+    """Return the same layer over the channels of a feature map, for one that works on the last dimension."""
+    kind = callee_name(call)
+    if kind == "LayerNorm" and (channels := argument_of(call, "normalized_shape", 0)) is not None:
+        return f"{_CHANNEL_NORM}({source.code(channels)})"
+    if kind == "Linear" and len(call.args) >= 2:
+        return f"nn.Conv2d({source.code(call.args[0])}, {source.code(call.args[1])}, 1)"
+    return None
+
+
+def _alternatives(
+    source: Source, call: ast.Call, widths: Sequence[str], owner: ast.ClassDef
+) -> Iterator[tuple[str, int, str]]:
+    """Yield (argument, its place, another value) for the arguments of a layer that decide its sizes."""
+    kind = callee_name(call)
+    for place, name in enumerate(_CHANNELS.get(kind, ())):
+        value = argument_of(call, name, place)
+        if value is not None:
+            yield from ((name, place, text) for text in widths if text != source.code(value))
+    if kind in _DIVISORS:
+        name, place, other, other_place = _DIVISORS[kind]
+        divisor, whole = argument_of(call, name, place), argument_of(call, other, other_place)
+        if divisor is not None and whole is not None and "gcd" not in source.code(divisor):
+            yield name, place, f"math.gcd({source.code(whole)}, {source.code(divisor)})"
+    if kind == "Conv2d":
+        yield from _geometry(source, call, owner)
+    elif kind in ("MaxPool2d", "AvgPool2d"):
+        yield "kernel_size", 0, "3, stride=1, padding=1"
+
+
+def _geometry(source: Source, call: ast.Call, owner: ast.ClassDef) -> Iterator[tuple[str, int, str]]:
+    """Yield the padding that keeps the resolution, and the strides that there may be."""
+    kernel, dilation = argument_of(call, "kernel_size", 2), argument_of(call, "dilation", 5)
+    size = ast.literal_eval(kernel) if isinstance(kernel, ast.Constant) else None
+    spread = ast.literal_eval(dilation) if isinstance(dilation, ast.Constant) else 1
+    padding = argument_of(call, "padding", 4)
+    if isinstance(size, int) and size % 2 and isinstance(spread, int):
+        same = str(spread * (size - 1) // 2)
+        if same != (source.code(padding) if padding is not None else "0"):
+            yield "padding", 4, same
+    stride = argument_of(call, "stride", 3)
+    now = source.code(stride) if stride is not None else "1"
+    init = method(owner, "__init__")
+    known = ["1", *(name for name in parameter_names(init) if name == "stride")] if init is not None else ["1"]
+    yield from (("stride", 3, text) for text in known if text != now)
+
+
+def _argument_edit(source: Source, call: ast.Call, name: str, place: int, text: str) -> Edit:
+    value = argument_of(call, name, place)
+    if callee_name(call) in ("MaxPool2d", "AvgPool2d"):
+        start = source.span(call.func)[1]
+        return Edit(start, source.span(call)[1], f"({text})")
+    if value is not None:
+        return Edit(*source.span(value), text)
+    end = source.span(call)[1] - 1
+    return Edit(end, end, f", {name}={text}")
+
+
+def _widths(source: Source, owner: ast.ClassDef, reason: str) -> list[str]:
+    """Return the numbers of channels that layers of `owner` may have, as text, the likeliest first."""
+    init = method(owner, "__init__")
+    own = [name for name in parameter_names(init) if not _NOT_WIDTHS.search(name)] if init is not None else []
+    used = [
+        source.code(value)
+        for call in ast.walk(owner) if isinstance(call, ast.Call)
+        for place, name in enumerate(_CHANNELS.get(callee_name(call), ()))
+        if (value := argument_of(call, name, place)) is not None
+    ]  # fmt: skip
+    sums = [f"{first} + {second}" for first, second in itertools.combinations(own, 2)]
+    told = re.findall(r"(?<![\w.])\d{1,4}(?![\w.])", reason) if not own else []
+    return list(dict.fromkeys([*own, *used, *(f"2 * {name}" for name in own), *sums, *told]))
+
+
+def _attribute(source: Source, call: ast.Call) -> str | None:
+    """Return the attribute of `self` that the layer belongs to."""
+    statement = source.statement(call)
+    target = statement.targets[0] if isinstance(statement, ast.Assign) else None
+    is_own = isinstance(target, ast.Attribute) and isinstance(target.value, ast.Name) and target.value.id == "self"
+    return target.attr if is_own and isinstance(target, ast.Attribute) else None
+
+
+def _attributes_at(source: Source, lines: set[int]) -> set[str]:
+    """Return the attributes that the code on these lines mentions."""
+    nodes = [node for node in ast.walk(source.tree) if isinstance(node, ast.Attribute) and node.lineno in lines]
+    return {node.attr for node in nodes}

@@ -1,0 +1,107 @@
+import re
+
+import pytest
+
+from fairnad.architectures.bases import base_source
+from fairnad.generators.mending import mend
+from fairnad.records import Failure, Verdict
+from fairnad.sandbox.child.execute import verify
+from fairnad.sandbox.wire import VerifyJob
+
+BASE = base_source("resnet", width=8, depth=1)
+LAYER = """class AddedLayer(nn.Module):
+    def __init__(self, channels):
+        super().__init__()
+        {layers}
+
+    def forward(self, x):
+        return {result}
+
+
+class Network("""
+
+
+def with_layer(layers, result):
+    text = LAYER.format(layers="\n        ".join(layers), result=result)
+    placed = BASE.replace("self.layers1(x)", "self.added(self.layers1(x))")
+    placed = placed.replace("self.pool = ", "self.added = AddedLayer(8)\n        self.pool = ")
+    return placed.replace("class Network(", text)
+
+
+def judge(source, tmp_path):
+    job = VerifyJob(
+        source=source, input_shape=(3, 16, 16), num_classes=10, check_integrity=False, train_steps=1, batch_size=2
+    )
+    report = verify(job, tmp_path)
+    return Verdict(report.failure, report.reason, report.details)
+
+
+BROKEN = {
+    "an import": (["self.scale = nn.Parameter(torch.ones(1))"], "F.gelu(x * self.scale) * math.pi"),
+    "a layer by its bare name": (["self.act = Sequential(GELU())"], "self.act(x)"),
+    "a ready-made part": (["self.se = SqueezeExcitation(channels, reduction=2)"], "self.se(x)"),
+    "padding": (["self.conv = nn.Conv2d(channels, channels, 3)"], "x + self.conv(x)"),
+    "a dilated padding": (["self.conv = nn.Conv2d(channels, channels, 3, padding=1, dilation=2)"], "x + self.conv(x)"),
+    "in_channels": (["self.conv = nn.Conv2d(channels, channels, 1)"], "self.conv(torch.cat([x, x], 1))"),
+    "out_channels": (["self.conv = nn.Conv2d(channels, 2 * channels, 3, padding=1)"], "x + self.conv(x)"),
+    "in_features": (
+        ["self.fc = nn.Linear(channels // 2, channels)"],
+        "x * torch.sigmoid(self.fc(x.mean((2, 3))))[:, :, None, None]",
+    ),
+    "a norm of the last dimension": (["self.norm = nn.LayerNorm(channels)"], "self.norm(x)"),
+    "a linear layer of the last dimension": (["self.fc = nn.Linear(channels, channels)"], "x + self.fc(x)"),
+    "features of a norm": (["self.bn = nn.BatchNorm2d(channels // 2)"], "self.bn(x)"),
+    "groups": (["self.conv = nn.Conv2d(channels, channels, 1, groups=3)"], "x + self.conv(x)"),
+    "groups of a norm": (["self.norm = nn.GroupNorm(5, channels)"], "self.norm(x)"),
+    "a pooling": (["self.pool = nn.MaxPool2d(2, 2)"], "x + self.pool(x)"),
+    "three sizes at once": (
+        [
+            "self.conv = nn.Conv2d(channels, channels, 5, groups=3)",
+            "self.norm = nn.GroupNorm(3, channels)",
+            "self.fuse = nn.Conv2d(channels, channels, 1, padding=1)",
+        ],
+        "x + self.fuse(self.norm(self.conv(x)))",
+    ),
+    "two layers": (
+        ["self.conv = nn.Conv2d(channels, channels, 3)", "self.fuse = nn.Conv2d(channels, channels, 1)"],
+        "self.fuse(torch.cat([x, self.conv(x)], 1))",
+    ),
+}
+
+
+@pytest.mark.parametrize("what", BROKEN)
+def test_what_is_broken_in_a_new_layer_is_mended(what, measure, tmp_path):
+    source = with_layer(*BROKEN[what])
+    verdict = judge(source, tmp_path)
+    assert verdict.failure is not None
+    mended = mend(source, verdict, BASE, measure)
+    assert mended is not None
+    assert measure([mended.source])[0] is not None, mended.note
+    assert "AddedLayer" in mended.source
+    assert mended.note
+
+
+def test_a_constructor_begins_with_that_of_the_module(measure):
+    source = with_layer(["self.act = nn.GELU()"], "self.act(x)")
+    source = re.sub(r"(class AddedLayer.*?\n.*?\n) +super\(\).__init__\(\)\n", r"\1", source)
+    mended = mend(source, Verdict(Failure.INIT_ERROR), BASE, measure)
+    assert measure([mended.source])[0] is not None
+    assert mended.note == "super().__init__() in AddedLayer"
+
+
+def test_what_was_left_out_is_taken_from_the_parent(measure):
+    network = BASE[BASE.index("class Network(") :].replace("nn.ReLU()", "nn.SiLU()")
+    mended = mend(network, Verdict(Failure.IMPORT), BASE, measure)
+    assert measure([mended.source])[0] is not None
+    assert "took ResidualBlock from the parent" in mended.note
+    block = BASE[: BASE.index("class Network(")].replace("nn.ReLU()", "nn.SiLU()")
+    mended = mend(block, Verdict(Failure.NO_NETWORK_CLASS), BASE, measure)
+    assert measure([mended.source])[0] is not None
+
+
+def test_what_no_program_mends_stays(measure):
+    error = Verdict(Failure.FORWARD_ERROR, "forward raised RuntimeError")
+    hopeless = with_layer(["self.bn = nn.BatchNorm2d(channels)"], "self.bn(x.reshape(7, 7))")
+    assert mend(hopeless, error, BASE, measure) is None
+    assert mend("class Network(", error, BASE, measure) is None
+    assert mend(BASE, Verdict(Failure.NAN, "nan"), BASE, measure) is None

@@ -1,0 +1,111 @@
+import random
+
+import pytest
+
+from fairnad.architectures.bases import base_source
+from fairnad.architectures.parts import part_source
+from fairnad.architectures.source import Source
+from fairnad.generators.modules import PartKind, choose_part, describe_stages
+from fairnad.generators.operators import categories
+from fairnad.mutations.refinements import HYPERPARAMETER_IDEAS, SCALE_UP_IDEAS
+from fairnad.records import Idea, MutationTarget
+
+BASE = base_source("resnet", width=8, depth=1)
+LAYER = """import torch.nn.functional as F
+
+
+class {name}(nn.Module):
+    def __init__(self, channels):
+        super().__init__()
+        self.conv = nn.Conv2d(channels, channels, 1)
+
+    def forward(self, x):
+        return x * F.hardsigmoid(self.conv(x))
+"""
+GATE = Idea("gate", "Gate the channels.", granularity="block", main=categories.RECALIBRATION)
+BRANCH = Idea("branch", "Add a 1x1 branch.", granularity="block", main=categories.BRANCHES)
+BOTTLENECK = Idea("bottleneck", "Use bottlenecks.", granularity="block", main=categories.BLOCKS)
+STEM = Idea("stem", "Two convolutions for a start.", granularity="block", main=categories.INPUT)
+ATTENTION = Idea("attention", "Attend in the last stage.", main=categories.EFFICIENT_TRANSFORMER)
+OWN = Idea("own", "Multiply the features by a gate.")
+
+
+def choose(idea, target=MutationTarget.CHANGE_MODULE, parent=BASE, seed=0):
+    return choose_part(parent, idea, target, random.Random(seed))
+
+
+@pytest.mark.parametrize(
+    ("idea", "target", "kind"),
+    [
+        (GATE, MutationTarget.CHANGE_MODULE, PartKind.LAYER),
+        (OWN, MutationTarget.NEW_MODULE, PartKind.LAYER),
+        (BRANCH, MutationTarget.CHANGE_MODULE, PartKind.BLOCK),
+        (BRANCH, MutationTarget.NEW_MODULE, PartKind.LAYER),
+        (BOTTLENECK, MutationTarget.NEW_MODULE, PartKind.BLOCK),
+        (BRANCH, MutationTarget.NETWORK, PartKind.NETWORK),
+        (STEM, MutationTarget.NEW_MODULE, PartKind.NETWORK),
+        (SCALE_UP_IDEAS[0], MutationTarget.NETWORK, PartKind.NETWORK),
+        (HYPERPARAMETER_IDEAS[0], MutationTarget.CHANGE_MODULE, PartKind.BLOCK),
+    ],
+)
+def test_the_idea_decides_which_class_is_written(idea, target, kind):
+    assert choose(idea, target).kind is kind
+
+
+@pytest.mark.parametrize("idea", [GATE, ATTENTION])
+def test_a_layer_runs_in_its_place(idea, measure):
+    part = choose(idea)
+    source = part.put(LAYER.format(name=part.name))
+    (before,), (after,) = measure([BASE]), measure([source])
+    assert after.params > before.params
+    assert source.count("AddedLayer(") == 2
+    assert "import torch.nn.functional as F" in source
+
+
+def test_attention_stands_behind_the_last_stage():
+    assert "self.layers3(x)" in choose(ATTENTION).skeleton.partition("self.added(")[2].split("\n")[0]
+
+
+def test_a_block_takes_the_place_of_the_old_one(measure):
+    part = choose(BRANCH)
+    assert part.contract.startswith("Class `NewBlock`, built as `NewBlock(in_channels, out_channels, stride=1)`.")
+    block = part.example.replace("ResidualBlock", "NewBlock").replace("nn.ReLU()", "nn.PReLU()")
+    source = part.put(block)
+    assert list(Source(source).classes) == ["NewBlock", "Network"]
+    assert measure([source])[0].params > measure([BASE])[0].params
+
+
+def test_a_new_block_may_stand_beside_the_old_one():
+    kinds = set()
+    for seed in range(20):
+        part = choose(BOTTLENECK, MutationTarget.NEW_MODULE, seed=seed)
+        source = part.put(part.example.replace("ResidualBlock", "NewBlock"))
+        kinds.add(tuple(Source(source).classes))
+    assert kinds == {("ResidualBlock", "NewBlock", "Network"), ("NewBlock", "Network")}
+
+
+def test_the_network_is_shown_and_its_stages_told():
+    part = choose(STEM)
+    network = BASE[BASE.index("class Network") :].strip()
+    assert network in part.contract
+    assert "self.layers2: 8 channels in, 16 channels out" in part.contract
+    assert part.context == "class ResidualBlock(nn.Module):  # ResidualBlock(in_channels, out_channels, stride=1)"
+    assert part.put(network.replace("self.fc = ", "self.head = ")).startswith(BASE[:40])
+
+
+def test_ready_made_parts_are_not_replaced():
+    attention = part_source("WindowAttention").replace("nn.Linear", "nn.Conv2d")
+    parent = BASE.replace("class Network(", f"{attention}\n\n\nclass Network(")
+    parent = parent.replace("self.pool = ", "self.attention = WindowAttention(32)\n        self.pool = ")
+    assert {choose(BRANCH, parent=parent, seed=seed).replaced for seed in range(8)} == {"ResidualBlock"}
+
+
+@pytest.mark.parametrize("parent", ["class Network(", "x = 1\n"])
+def test_a_source_without_a_hold_has_no_part(parent):
+    assert choose(BRANCH, parent=parent) is None
+
+
+def test_a_network_without_blocks_is_written_itself():
+    parent = "from torch import nn\n\n\nclass Network(nn.Module):\n    def __init__(self, num_classes):\n        pass\n"
+    assert choose(BRANCH, parent=parent).kind is PartKind.NETWORK
+    assert describe_stages(Source(parent)) == ""
