@@ -14,6 +14,8 @@ ABLATIONS = {
     "ablations/level-none": {"plan.pareto": 0, "plan.iterative_parents": 0, "ideas.level": "none"},
     "ablations/level-granularity": {"plan.pareto": 0, "plan.iterative_parents": 0, "ideas.level": "granularity"},
     "ablations/level-sub": {"plan.pareto": 0, "plan.iterative_parents": 0, "ideas.level": "sub"},
+    "ablations/flat-ideas": {"plan.pareto": 0, "plan.iterative_parents": 0, "ideas.source": "flat"},
+    "ablations/own-ideas": {"plan.pareto": 0, "plan.iterative_parents": 0, "ideas.source": "llm"},
     "ablations/no-repair": {"drafts.max_repairs": 0},
     "ablations/no-shrink": {"drafts.max_shrinks": 0},
 }
@@ -51,6 +53,7 @@ def test_the_paper_differs_from_the_defaults_as_the_method_page_says():
     assert differences("paper", "cifar100") == {
         "plan.base_is_eligible": False,
         "plan.scale_up_when": "any",
+        "drafts.generator": "llm",
         "drafts.style": "rewrite",
         "drafts.fallback": "none",
         "verification.integrity": "warn",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,15 +18,21 @@ from fairnad.knowledge.ideas import IdeaDatabase
 from fairnad.llm.base import LLM
 from fairnad.llm.endpoint import EndpointFacts
 from fairnad.llm.journal import JournaledLLM
+from fairnad.llm.spend import Spend, estimate, guess_tokens
 from fairnad.mutations.refinements import HYPERPARAMETER_IDEAS, SCALE_UP_IDEAS
 from fairnad.plugins import load
 from fairnad.records import DatasetInfo
 
 __all__ = ["Model", "connected", "writer"]
 
+logger = logging.getLogger(__name__)
+
 _LOCAL = "local:"
 _LONGEST_PROMPT_CHARS = {"rewrite": 40_000, "edits": 30_000, "module": 16_000, "auto": 16_000}
 """The longest prompts by `drafts.style`: the whole of two networks and a trace, or one class and what is around it."""
+
+_CALLS_A_CHILD, _REPLY_TOKENS, _SECONDS_A_CALL = 3, 1500, 30.0
+"""For the estimate before a run: of a model that gets one draft of two right."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +66,9 @@ def connected(config: Config) -> Iterator[Model | None]:
         llm = config.llm
         if url.startswith(_LOCAL):
             llm = stack.enter_context(LocalServer(Path(url.removeprefix(_LOCAL)))).configured(llm)
-        yield Model(llm, check_endpoint(llm, _LONGEST_PROMPT_CHARS[config.drafts.style]))
+        facts = check_endpoint(llm, _LONGEST_PROMPT_CHARS[config.drafts.style])
+        _tell_estimate(config, llm, facts)
+        yield Model(llm, facts)
 
 
 @contextlib.contextmanager
@@ -80,7 +89,6 @@ def writer(
         return
     from fairnad.llm.client import Client
     from fairnad.llm.prompts import Prompts
-    from fairnad.llm.spend import Spend
 
     with contextlib.ExitStack() as stack:
         client: LLM | None = None
@@ -97,6 +105,25 @@ def writer(
             num_classes=dataset.num_classes,
             tree=AttributeTree.load(),
         )
+
+
+def _tell_estimate(config: Config, llm: LLMConfig, facts: EndpointFacts) -> None:
+    prompt_tokens = guess_tokens(_LONGEST_PROMPT_CHARS[config.drafts.style] // 2)
+    told = estimate(
+        llm,
+        calls=_CALLS_A_CHILD * config.num_children,
+        prompt_tokens=prompt_tokens,
+        reply_tokens=_REPLY_TOKENS,
+        seconds_per_call=_SECONDS_A_CALL,
+    )
+    logger.info(
+        "language model %s: about %d calls, %.1f million tokens, %.2f in money, %.1f hours of calls",
+        facts.model,
+        told.calls,
+        told.tokens / 1e6,
+        told.cost,
+        told.hours,
+    )
 
 
 def _root(config: Config) -> Path | None:
