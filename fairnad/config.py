@@ -133,6 +133,7 @@ class LLMConfig(_Section):
     max_total_tokens: PositiveInt | None = None
     max_cost: PositiveFloat | None = None
     max_hours: PositiveFloat | None = None
+    """Wall time of this session, and that of all calls before it."""
     price_prompt: NonNegativeFloat = 0.0
     """Money for a million prompt tokens."""
     price_reply: NonNegativeFloat = 0.0

@@ -111,7 +111,7 @@ def leaderboard(children: Sequence[Child], *, rows: int) -> Table:
             f"{child.costs.flops / 1e6:.2f}",
             "" if child.parent is None else str(child.parent),
             f"{child.key.generation}/{child.key.stage.value}",
-            child.idea.text if child.idea else "the base network",
+            Text(child.idea.text if child.idea else "the base network"),  # what a model writes is no markup
         )
     failed = [child for child in children if isinstance(child.outcome, Failed)]
     if failed:
@@ -185,14 +185,14 @@ def retrained(done: Retrained) -> RenderableType:
     """Return what the final trainings of a child came to."""
     accuracies = [100 * accuracy for accuracy in done.accuracies]
     failed = [outcome for outcome in done.outcomes if isinstance(outcome, Failed)]
-    lines = [
+    lines: list[RenderableType] = [
         f"child {done.child.id}, {costs_text(done.child.costs)}, fvcore's own count {done.fvcore_flops or 0:,} FLOPs"
     ]
     if accuracies:
         spread = f" +- {stdev(accuracies):.2f}" if len(accuracies) > 1 else ", one seed: no spread"
         seeds = ", ".join(str(outcome.seed) for outcome in done.outcomes if isinstance(outcome, Trained))
         lines.append(f"test split, last epoch: {mean(accuracies):.2f}{spread} % (n = {len(accuracies)}, seeds {seeds})")
-    lines += [f"failed: {outcome.failure.value}: {outcome.reason}" for outcome in failed]
+    lines += [Text(f"failed: {outcome.failure.value}: {outcome.reason}") for outcome in failed]
     return Group(*lines)
 
 

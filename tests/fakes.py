@@ -13,8 +13,10 @@ from fairnad.records import (
     Draft,
     Failed,
     Failure,
+    Graph,
     Idea,
     IdeaKind,
+    Node,
     SlotKey,
     Stage,
     Trained,
@@ -117,7 +119,7 @@ class TextGenerator:
 
     def refine(self, refinement: Refinement) -> Draft | Failed:
         self.requests.append(refinement)
-        idea = Idea(f"own {refinement.seed}", "something better", IdeaKind.OWN)
+        idea = Idea(f"own {refinement.seed} {len(refinement.used)}", "something better", IdeaKind.OWN)
         return Draft(f"{refinement.edit.source}\n# {idea.id}", self.name, idea)
 
     def repair(self, draft: Draft, verdict: Verdict, request: Request | Refinement) -> Draft | Failed:
@@ -146,6 +148,7 @@ class TextVerifier:
             failure,
             "" if failure is None else "refused",
             costs=Costs(100 + digest(source) % 900, 1000 + digest(source) % 9000),
+            graph=Graph((Node("linear", (), (1 + digest(source) % 100,)),), 0),
             graph_hash=name,
             step_seconds=0.01,
             step_batch=10,

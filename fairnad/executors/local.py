@@ -101,6 +101,9 @@ class LocalExecutor:
             except FairNADError as error:
                 self._messages.put(error)
                 return
+            except (OSError, ValueError) as error:  # the disk is full, or labels are gone or damaged
+                self._messages.put(ExecutorError(f"child {training.child_id}: {error}"))
+                return
             self._messages.put(Finished(training, slot, time.time(), result))
             if result is None:
                 self._retry(training)

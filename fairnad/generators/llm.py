@@ -256,7 +256,10 @@ def _class(text: str, name: str) -> str:
         if error.kind != "no_network_class" or name == "Network":
             raise
     code = read_class(text)
-    return re.sub(rf"\b{list(Source(code).classes)[-1]}\b", name, code)
+    names = list(Source(code).classes)
+    if not names:
+        raise ReplyError("no_network_class", f"the code does not define {name} at its top level")
+    return re.sub(rf"\b{names[-1]}\b", name, code)
 
 
 def _raw(text: str, part: Part | None) -> str:

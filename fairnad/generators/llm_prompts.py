@@ -45,8 +45,10 @@ class Questions:
     def mutation(self, task: str, request: Request) -> Prompt:
         """Return the question for the parent changed by the idea, as `task` (mutation or edits) asks it."""
         parent = request.parent
-        inputs = {"idea": request.idea.text, "target": request.target}
-        return self._render(task, {**inputs, **_told(parent), **self._rules(request.limits)})
+        inputs = {"idea": request.idea.text, "target": request.target, **_told(parent), **self._rules(request.limits)}
+        if task == "edits":
+            inputs["shapes"] = ""  # a small model takes them for lines of the source, and edits them
+        return self._render(task, inputs)
 
     def module(self, part: Part, idea: Idea, *, error: str = "") -> Prompt:
         """Return the question for one class, after an `error` of an earlier try or without one."""

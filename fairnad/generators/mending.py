@@ -54,6 +54,7 @@ _DIVISORS = {
 }
 """Layers with a number that must divide another: both arguments, with their places."""
 _NOT_WIDTHS = re.compile(r"stride|kernel|padding|dilation|groups?$|reduction|ratio|heads|drop|prob|classes|eps|bias")
+_WIDTHS = re.compile(r"channels|features|dim$")
 _CHANNEL_NORM = "ChannelLayerNorm"
 _SIZE_FAILURES = frozenset({Failure.INIT_ERROR, Failure.FORWARD_ERROR, Failure.SHAPE})
 _MAX_CANDIDATES = 160
@@ -191,7 +192,7 @@ def _alternatives(
 ) -> Iterator[tuple[str, int, str]]:
     """Yield (argument, its place, another value) for the arguments of a layer that decide its sizes."""
     kind = callee_name(call)
-    for place, name in enumerate(_CHANNELS.get(kind, ())):
+    for name, place in _channel_arguments(source, kind):
         value = argument_of(call, name, place)
         if value is not None:
             yield from ((name, place, text) for text in widths if text != source.code(value))
@@ -204,6 +205,14 @@ def _alternatives(
         yield from _geometry(source, call, owner)
     elif kind in ("MaxPool2d", "AvgPool2d"):
         yield "kernel_size", 0, "3, stride=1, padding=1"
+
+
+def _channel_arguments(source: Source, kind: str) -> list[tuple[str, int]]:
+    """Return the arguments of a layer that are numbers of channels, with their places."""
+    init = method(source.classes.get(kind), "__init__")
+    if init is None:
+        return [(name, place) for place, name in enumerate(_CHANNELS.get(kind, ()))]
+    return [(name, place) for place, name in enumerate(parameter_names(init)) if _WIDTHS.search(name)]
 
 
 def _geometry(source: Source, call: ast.Call, owner: ast.ClassDef) -> Iterator[tuple[str, int, str]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import statistics
 from dataclasses import dataclass
+from datetime import datetime
 
 from sqlite_utils import Database
 
@@ -74,12 +75,17 @@ def load_task_calls(db: Database) -> tuple[TaskCalls, ...]:
 
 def load_spent(db: Database) -> Spent:
     """Return what all calls took: where the sums of a resumed run begin. Tokens that nobody told are guessed."""
-    tokens, cost, seconds = 0, 0.0, 0.0
-    for row in db.query("SELECT *, length(prompt) AS asked, length(reply) AS answered FROM calls WHERE reply NOT NULL"):
+    tokens, cost, seconds, last = 0, 0.0, 0.0, 0.0
+    for row in db.query(
+        "SELECT *, length(prompt) AS asked, length(reply) AS answered FROM calls WHERE reply NOT NULL ORDER BY id"
+    ):
         tokens += guess_tokens(row["asked"] or 0) if row["prompt_tokens"] is None else row["prompt_tokens"]
         tokens += guess_tokens(row["answered"]) if row["reply_tokens"] is None else row["reply_tokens"]
         cost += row["cost"] or 0.0
-        seconds += row["latency_seconds"] or 0.0
+        # Calls side by side take the time of one; what was trained between two sessions of calls is not theirs.
+        end = datetime.fromisoformat(row["created"]).timestamp()
+        seconds += max(0.0, end - max(last, end - (row["latency_seconds"] or 0.0)))
+        last = max(last, end)
     return Spent(tokens, cost, seconds)
 
 

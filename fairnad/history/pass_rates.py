@@ -50,7 +50,8 @@ def classify(failure: Failure, reason: str) -> FailureKind:
 def load_pass_rates(db: Database) -> dict[str, tuple[int, int]]:
     """Return for each task how many of its replies became drafts, and how many of these were accepted."""
     sql = """
-        SELECT c.task, count(*) AS drafts, sum(d.failure IS NULL) AS accepted
+        SELECT c.task, count(DISTINCT c.id) AS drafts,
+            count(DISTINCT CASE WHEN d.failure IS NULL THEN c.id END) AS accepted
         FROM calls AS c JOIN drafts AS d ON d.prompt = c.prompt AND d.reply = c.reply
         WHERE c.error IS NULL GROUP BY c.task ORDER BY c.task"""
     return {row["task"]: (row["drafts"], row["accepted"]) for row in db.query(sql)}

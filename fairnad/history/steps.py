@@ -136,11 +136,15 @@ def load_decisions(db: Database) -> dict[SlotKey, Decided]:
 
 
 def load_used_ideas(db: Database, seen: int | None) -> dict[int, frozenset[str]]:
-    """Return the ids of the ideas that each child was mutated by; of later drafts than `seen` only each first one."""
+    """Return the ids of the ideas that each child was mutated by.
+
+    Of later drafts than `seen` only the first of each place counts, which its decision named. Those of Stage III,
+    which has ideas of its own, are left out: while a place is under way they are not known.
+    """
     used: dict[int, set[str]] = {}
     sql = """
         SELECT parent, idea FROM drafts WHERE parent IS NOT NULL AND idea IS NOT NULL
-            AND (:seen IS NULL OR id <= :seen OR (attempt = 0 AND rewrite = 0))"""
+            AND (:seen IS NULL OR id <= :seen OR (attempt = 0 AND rewrite = 0 AND target IS NOT NULL))"""
     for parent, idea in db.execute(sql, {"seen": seen}):
         used.setdefault(parent, set()).add(idea)
     return {parent: frozenset(ideas) for parent, ideas in used.items()}

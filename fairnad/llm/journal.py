@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+import logging
+
 from fairnad.errors import LLMError, SpendLimitError
-from fairnad.llm.base import LLM, Journal, Prompt, Reply, Service
+from fairnad.llm.base import LLM, Finish, Journal, Prompt, Reply, Service
 
 __all__ = ["JournaledLLM"]
+
+logger = logging.getLogger(__name__)
+
+_NO_ANSWER = frozenset({"timeout", "context_length"})
+"""A fault of this prompt: it would be met again at every resume, so the next idea is tried instead ..."""
+_MOST_UNANSWERED = 4
+"""... but so many in a row are a fault of the endpoint."""
 
 
 class JournaledLLM:
@@ -15,9 +24,10 @@ class JournaledLLM:
         self.name = llm.name if llm is not None else "replay"
         self._llm = llm
         self._journal = journal
+        self._unanswered = 0
 
     def complete(self, prompt: Prompt, service: Service) -> Reply:
-        """Return the reply to `prompt`; see `LLM`.
+        """Return the reply to `prompt`; see `LLM`. A prompt that is too long or answered for ever has an empty one.
 
         Raises:
             LLMError: no reply could be had; in a replay, kind "replay": the call is not in the journal.
@@ -32,8 +42,14 @@ class JournaledLLM:
         except SpendLimitError:
             raise  # nothing was asked
         except LLMError as error:
-            self._journal.record(service, prompt, None, f"{error.kind}: {error}")
-            raise
+            self._unanswered += 1
+            if error.kind not in _NO_ANSWER or self._unanswered > _MOST_UNANSWERED:
+                self._journal.record(service, prompt, None, f"{error.kind}: {error}")
+                raise
+            logger.warning("%s", error)
+            reply = Reply("", Finish.OTHER)
+        else:
+            self._unanswered = 0
         self._journal.record(service, prompt, reply)
         return reply
 

@@ -75,7 +75,8 @@ class Spend:
         ):
             if limit is not None and used >= limit:
                 raise SpendLimitError(
-                    f"llm.{name} is reached: {used:.6g} of {limit:.6g}; raise it and resume the run", kind="spend"
+                    f"llm.{name} is reached: {used:.6g} of {limit:.6g}; raise it in config.yaml of the run, and resume",
+                    kind="spend",
                 )
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 from fairnad.history.store import History
 from fairnad.records import Child, SlotKey
-from fairnad.search.plan import PlannedStage, is_before
+from fairnad.search.plan import PlannedSlot, PlannedStage, is_before
 
 __all__ = ["Board"]
 
@@ -57,6 +57,11 @@ class Board:
     def has_trained(self, generation: int) -> bool:
         """Return whether a generation brought a trained child."""
         return any(child.id != 0 and child.key.generation == generation for child in self.trained())
+
+    def seen(self, step: Sequence[PlannedSlot]) -> int | None:
+        """Return how many drafts the decisions of a step see that is partly recorded; None if none of it is."""
+        filled = (self._history.slot(slot.key) for slot in step if slot.key in self._history.slots())
+        return next((one.seen for one in filled if one is not None), None)
 
     def size(self, key: SlotKey) -> int:
         """Return the size of the child at a place; 0 where it is empty."""

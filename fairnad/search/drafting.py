@@ -88,9 +88,10 @@ class Drafting:
         request, generator = assignment.request, self._generator
         is_plain = isinstance(request, Request)
         draft = generator.draft(request) if isinstance(request, Request) else generator.refine(request)
+        target = request.target if isinstance(request, Request) else None
         if isinstance(draft, Failed):
             nothing = Draft("", generator.name, request.idea if is_plain else None, note=draft.reason)
-            return [JudgedDraft(nothing, Verdict(draft.failure, draft.reason), attempt)]
+            return [JudgedDraft(nothing, Verdict(draft.failure, draft.reason), attempt, target)]
         known = Known(hashes, assignment.edits.graph_hash)
         judged = feedback_loop(
             draft,
@@ -99,7 +100,6 @@ class Drafting:
             judge=lambda source: self._verifier.judge(source, known),
             config=self._config,
         )
-        target = request.target if isinstance(request, Request) else None
         return [JudgedDraft(one, verdict, attempt, target) for one, verdict in judged]
 
 

@@ -12,13 +12,13 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 
 from fairnad.config import Config
-from fairnad.errors import ExecutorError
+from fairnad.errors import ExecutorError, LLMError
 from fairnad.executors.base import Executor
 from fairnad.generators.base import Generator
 from fairnad.history.store import History
 from fairnad.mutations.base import MUTATIONS, Mutation, Workshop
 from fairnad.plugins import load
-from fairnad.records import Child, FilledSlot, SlotKey, Stage
+from fairnad.records import Child, Failed, FilledSlot, SlotKey, Stage
 from fairnad.search.board import Board
 from fairnad.search.crew import Crew
 from fairnad.search.drafting import Decision, Drafting, attempt_seed
@@ -72,8 +72,10 @@ class Search:
         self._drafting = Drafting(tools.generator, tools.verifier, config.drafts)
         self._crew = crew or Crew(config.num_drafted_at_once)
         self._board.drafting = self._crew.places
-        self._num_decided = len(tools.history.slots())
+        decided = (one.decided for one in tools.history.decisions().values())
+        self._num_decided = 1 + max(decided, default=0)
         self._stage: tuple[int, Stage] | None = None
+        self._parents: tuple[object, tuple[Child, ...]] | None = None
 
     def run(self) -> Child:
         """Search until the budget is spent, and return the child of the best validation accuracy.
@@ -84,11 +86,18 @@ class Search:
         for child in self._history.children():
             if child.outcome is None:
                 self._train(child)
+            elif child.id == 0 and isinstance(child.outcome, Failed):
+                raise ExecutorError(f"the base could not be trained: {child.outcome.reason}; start a new run")
             else:
                 self._progress.count(child)
         with self._crew:
-            while self._advance():
-                pass
+            try:
+                while self._advance():
+                    pass
+            except LLMError:
+                while self._board.training:  # these need no language model, and may have taken hours
+                    self._trainings.collect(timeout_seconds=None)
+                raise
         self._end_stage()
         best = self._history.best()
         if best is None:
@@ -166,7 +175,11 @@ class Search:
         if begun is not None and begun.parent is not None:
             return self._history.child(begun.parent if begun.refines is None else begun.refines)
         eligible = [child for child in known if self._is_eligible(child, slot)] or known
-        parents = mutation.parents(eligible, slot.num_parents)
+        # The places of a stage have the same parents, and the fronts of many children take a moment.
+        place = (slot.key.generation, slot.key.stage, slot.num_parents, tuple(child.id for child in eligible))
+        if self._parents is None or self._parents[0] != place:
+            self._parents = place, mutation.parents(eligible, slot.num_parents)
+        parents = self._parents[1]
         return parents[slot.chain] if parents else None
 
     def _is_eligible(self, child: Child, slot: PlannedSlot) -> bool:

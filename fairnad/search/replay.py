@@ -19,8 +19,9 @@ from fairnad.sandbox.launch import Sandbox
 from fairnad.search.loop import Search
 from fairnad.search.progress import Observer, Progress
 from fairnad.search.recheck import recheck
-from fairnad.search.run import make_tools, make_verifier, settle
+from fairnad.search.run import make_tools, make_verifier
 from fairnad.search.schedule import RecordedSchedule, Schedule
+from fairnad.search.setting import settle
 from fairnad.verification.base import Known
 
 __all__ = ["Replayed", "replay"]

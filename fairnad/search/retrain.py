@@ -17,7 +17,8 @@ from fairnad.records import Child, Failed, Trained
 from fairnad.sandbox.data import prepare_dataset
 from fairnad.sandbox.launch import Sandbox
 from fairnad.search.recheck import SEEDS_A_RUN, train_again
-from fairnad.search.run import fvcore_flops, make_executor, settle
+from fairnad.search.run import fvcore_flops, make_executor
+from fairnad.search.setting import settle
 from fairnad.search.trainings import predicted_seconds
 
 __all__ = ["FIRST_SEED", "Retrained", "final_seeds", "finals", "retrain"]

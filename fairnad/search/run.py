@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import os
+import shutil
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from fairnad.architectures.bases import base_source
 from fairnad.config import Config, dump_config, read_config
 from fairnad.errors import ConfigError, HistoryError
 from fairnad.executors.base import EXECUTORS, Executor
-from fairnad.executors.devices import Place, discover, places
 from fairnad.generators.fit import Direction, Measure, fit
 from fairnad.history.export import export
 from fairnad.history.store import History
-from fairnad.knowledge.attributes import AttributeTree
-from fairnad.knowledge.ideas import IdeaDatabase, SamplingLevel
+from fairnad.knowledge.ideas import SamplingLevel
 from fairnad.mutations.base import Workshop
 from fairnad.plugins import load
 from fairnad.records import (
@@ -34,19 +32,26 @@ from fairnad.records import (
     Stage,
     Verdict,
 )
-from fairnad.resources import resource
 from fairnad.sandbox.data import prepare_dataset
 from fairnad.sandbox.launch import Sandbox
 from fairnad.sandbox.wire import MeasureJob
 from fairnad.search.loop import Search, Tools
 from fairnad.search.progress import Observer, Progress
 from fairnad.search.recheck import recheck
-from fairnad.search.strategies import apply
+from fairnad.search.setting import Setting, settle
 from fairnad.search.writers import Model, connected, writer
 from fairnad.verification.base import Known
 from fairnad.verification.verifier import NetworkShape, Verifier
 
-__all__ = ["Setting", "export_child", "fvcore_flops", "make_executor", "resume_search", "settle", "start_search"]
+__all__ = [
+    "export_child",
+    "fvcore_flops",
+    "make_executor",
+    "make_tools",
+    "make_verifier",
+    "resume_search",
+    "start_search",
+]
 
 logger = logging.getLogger(__name__)
 
@@ -63,7 +68,7 @@ def start_search(config: Config, folder: Path, *, observer: Observer | None = No
         DatasetError: the data set cannot be had.
         HistoryError: `folder` cannot be written, or is a run already.
     """
-    if folder.exists() and any(folder.iterdir()):
+    if folder.exists() and any(folder.iterdir()) and not _was_cut_short(folder):
         raise HistoryError(
             f"{folder} exists and is not empty; `fairnad resume {folder.name}` goes on with a run, or name another"
         )
@@ -86,6 +91,17 @@ def start_search(config: Config, folder: Path, *, observer: Observer | None = No
             judged = JudgedDraft(base, verdict, attempt=0)
             history.record_slot(FilledSlot(SlotKey(0, Stage.BASE, 0), None, None, (judged,), chosen=0))
             return _search(setting, history, sandbox, dataset, folder, observer, model)
+
+
+def _was_cut_short(folder: Path) -> bool:
+    """Return whether a start was killed here before it recorded its base; then what it wrote is taken away."""
+    if not (folder / "history.db").is_file():
+        return False
+    with History.open(folder, write=True) as history:  # which nobody else holds
+        if history.children():
+            return False
+    shutil.rmtree(folder)
+    return True
 
 
 def resume_search(folder: Path, *, observer: Observer | None = None) -> Child:
@@ -127,29 +143,6 @@ def fvcore_flops(sandbox: Sandbox, child: Child, dataset: DatasetInfo) -> int | 
     )
     (flops,) = sandbox.run(job, timeout_seconds=_MEASURE_SECONDS).fvcore_flops or (None,)
     return flops
-
-
-@dataclass(frozen=True, slots=True)
-class Setting:
-    """A configuration, and what of it can be wrong and is looked at before anything is written."""
-
-    config: Config
-    ideas: IdeaDatabase
-    places: tuple[Place, ...]
-
-
-def settle(config: Config) -> Setting:
-    """Return `config`, as its strategy sets it, with its ideas and places; say now what of it cannot be used.
-
-    Raises:
-        ConfigError: a strategy that is not known, a device that is not there.
-        KnowledgeError: ideas that cannot be read.
-    """
-    config = apply(config)
-    path = Path(config.ideas.path) if config.ideas.path else resource("knowledge", "ideas.jsonl")
-    ideas = IdeaDatabase.load(path, AttributeTree.load())
-    where = places(discover(config.executor), config.executor, num_cores=len(os.sched_getaffinity(0)))
-    return Setting(config, ideas, where)
 
 
 def make_executor(setting: Setting, sandbox: Sandbox, dataset: DatasetInfo, folder: Path) -> Executor:
@@ -204,7 +197,7 @@ def make_tools(
     config = setting.config
     measure = _measure(sandbox, dataset)
     level = SamplingLevel.NONE if config.ideas.source == "flat" else SamplingLevel(config.ideas.level)
-    with writer(config, setting.ideas, dataset, measure, history, model=model, replayed=replayed) as generator:
+    with writer(setting, dataset, measure, history, model=model, replayed=replayed) as generator:
         yield Tools(
             history=history,
             executor=executor,
@@ -238,6 +231,7 @@ def _noted(history: History) -> Iterator[None]:
 
 
 def make_verifier(sandbox: Sandbox, dataset: DatasetInfo, config: Config) -> Verifier:
+    """Return the judge of sources on `dataset`."""
     shape = NetworkShape(dataset.input_shape, dataset.num_classes, config.recipe.batch_size)
     return Verifier(sandbox, shape, config.limits, config.verification)
 

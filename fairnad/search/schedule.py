@@ -70,8 +70,8 @@ class StageSchedule:
         for slot in self._step:
             if board.is_filled(slot.key) or slot.key in board.drafting:
                 continue
-            if not slot.before or board.is_ended(slot.before[-1]):
-                return slot
+            # In the order of recording: a later place that is decided first could take the room of the first one.
+            return slot if not slot.before or board.is_ended(slot.before[-1]) else None
         return None
 
     def to_record(self, drafted: Collection[SlotKey], board: Board) -> SlotKey | None:
@@ -105,7 +105,7 @@ class StageSchedule:
                 return False
             self._stage, self._number = stage.cut(remaining), 0
             self._step = self._stage.step(0)
-        self._seen = None
+        self._seen = board.seen(self._step)
         return True
 
 

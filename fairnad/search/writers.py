@@ -13,8 +13,6 @@ from fairnad.errors import ConfigError
 from fairnad.generators.base import GENERATORS, Generator
 from fairnad.generators.fit import Measure
 from fairnad.history.store import History
-from fairnad.knowledge.attributes import AttributeTree
-from fairnad.knowledge.ideas import IdeaDatabase
 from fairnad.llm.base import LLM
 from fairnad.llm.endpoint import EndpointFacts
 from fairnad.llm.journal import JournaledLLM
@@ -22,6 +20,7 @@ from fairnad.llm.spend import Spend, estimate, guess_tokens
 from fairnad.mutations.refinements import HYPERPARAMETER_IDEAS, SCALE_UP_IDEAS
 from fairnad.plugins import load
 from fairnad.records import DatasetInfo
+from fairnad.search.setting import Setting
 
 __all__ = ["Model", "connected", "writer"]
 
@@ -73,8 +72,7 @@ def connected(config: Config) -> Iterator[Model | None]:
 
 @contextlib.contextmanager
 def writer(
-    config: Config,
-    ideas: IdeaDatabase,
+    setting: Setting,
     dataset: DatasetInfo,
     measure: Measure,
     history: History,
@@ -82,10 +80,11 @@ def writer(
     model: Model | None = None,
     replayed: History | None = None,
 ) -> Iterator[Generator]:
-    """Yield the generator that `config` names; where a search is `replayed`, its journal answers for the model."""
+    """Yield the generator that `setting` names; where a search is `replayed`, its journal answers for the model."""
+    config, ideas = setting.config, setting.ideas.ideas
     make = load(config.drafts.generator, GENERATORS, what="generator")
     if config.drafts.generator != "llm":
-        yield make(ideas=ideas.ideas, measure=measure)
+        yield make(ideas=ideas, measure=measure)
         return
     from fairnad.llm.client import Client
     from fairnad.llm.prompts import Prompts
@@ -96,14 +95,14 @@ def writer(
             client = stack.enter_context(Client(model.config, model.facts, spend=Spend(model.config, history.spent())))
         journal = (replayed or history).journal(model.facts.model if model is not None else "")
         yield make(
-            ideas=(*ideas.ideas, *SCALE_UP_IDEAS, *HYPERPARAMETER_IDEAS),
+            ideas=(*ideas, *SCALE_UP_IDEAS, *HYPERPARAMETER_IDEAS),
             measure=measure,
             llm=JournaledLLM(client, journal),
             prompts=Prompts(_root(config)),
             config=config,
             input_shape=dataset.input_shape,
             num_classes=dataset.num_classes,
-            tree=AttributeTree.load(),
+            tree=setting.tree,
         )
 
 

@@ -73,12 +73,28 @@ def test_a_changed_prompt_is_asked_again(history):
 
 
 def test_a_failure_is_recorded_and_asked_again(history):
-    llm = Scripted(LLMError("no whole answer", kind="timeout"), "fine")
+    llm = Scripted(LLMError("no whole answer", kind="network"), "fine")
     journaled = JournaledLLM(llm, history.journal())
     with pytest.raises(LLMError, match="no whole answer"):
         journaled.complete(PROMPT, SERVICE)
     assert [(one.calls, one.failed) for one in history.task_calls()] == [(1, 1)]
     assert journaled.complete(PROMPT, SERVICE).text == "fine"
+
+
+def test_a_prompt_without_an_answer_is_an_empty_reply_that_no_resume_asks_for_again(history):
+    llm = Scripted(LLMError("the prompt is too long", kind="context_length"), "fine")
+    journaled = JournaledLLM(llm, history.journal())
+    assert journaled.complete(PROMPT, SERVICE).text == ""
+    assert JournaledLLM(None, history.journal()).complete(PROMPT, SERVICE).text == ""
+
+
+def test_an_endpoint_that_answers_nothing_at_all_stops_the_search(history):
+    llm = Scripted(*[LLMError("no whole answer", kind="timeout")] * 5)
+    journaled = JournaledLLM(llm, history.journal())
+    for number in range(4):
+        assert journaled.complete(PROMPT, Service("0/1/I/0/0", number)).text == ""
+    with pytest.raises(LLMError, match="no whole answer"):
+        journaled.complete(PROMPT, Service("0/1/I/0/0", 4))
 
 
 def test_a_call_that_was_not_made_is_not_recorded(history):

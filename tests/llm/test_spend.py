@@ -25,7 +25,7 @@ def test_sums_are_of_all_threads():
 @pytest.mark.parametrize(
     ("limits", "message"),
     [
-        ({"max_total_tokens": 100}, r"llm\.max_total_tokens is reached: 100 of 100; raise it and resume"),
+        ({"max_total_tokens": 100}, r"llm\.max_total_tokens is reached: 100 of 100; raise it in config.yaml"),
         ({"max_cost": 0.5}, r"llm\.max_cost is reached: 0\.5 of 0\.5"),
         ({"max_hours": 2.0}, r"llm\.max_hours is reached: 2 of 2"),
     ],

@@ -6,7 +6,7 @@ from collections import Counter
 import pytest
 
 from fairnad.config import Config
-from fairnad.errors import ExecutorError
+from fairnad.errors import ExecutorError, SpendLimitError
 from fairnad.executors.recorded import RecordedExecutor
 from fairnad.generators.base import Refinement
 from fairnad.history.store import History
@@ -231,12 +231,66 @@ def test_the_history_tells_where_slot_time_went(ideas):
     assert len(bench.history.events("stage")) == 7
 
 
+WIDE = {"initial": 6, "fair": 4, "pareto": 2, "iterative_parents": 4, "iterative_steps": 2}
+
+
+def picky():
+    return TextVerifier(refuses=lambda source: Failure.STRUCTURE if digest(source) % 3 == 0 else None)
+
+
+@pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize("concurrency", [1, 2, 5])
-def test_how_many_are_drafted_at_once_changes_nothing(ideas, concurrency):
-    plain, other = Bench(ideas), Bench(ideas, drafts={"concurrency": concurrency})
+@pytest.mark.parametrize("order", [lambda waiting: 0, lambda waiting: len(waiting) - 1], ids=["first", "last"])
+def test_how_many_are_drafted_at_once_and_what_ends_first_change_nothing(ideas, concurrency, order, seed):
+    plain = Bench(ideas, plan=WIDE, seed=seed, verifier=picky(), drafts={"concurrency": 3})
+    drafts = {"concurrency": concurrency}
+    executor = InlineExecutor(order=order)
+    other = Bench(ideas, plan=WIDE, seed=seed, verifier=picky(), drafts=drafts, executor=executor)
     plain.run()
     other.run()
-    assert told(plain.children) == told(other.children)
+    assert plain.history.content() == other.history.content()
+
+
+@pytest.mark.parametrize("stop_after", range(1, 22, 2))
+def test_a_search_that_was_stopped_in_a_step_sees_what_its_decisions_saw(ideas, stop_after):
+    whole = Bench(ideas, plan=WIDE, budget=22, verifier=picky())
+    whole.run()
+
+    class Unplugged(History):
+        def record_slot(self, filled):
+            if len(self.children()) > stop_after:
+                raise KeyboardInterrupt
+            return super().record_slot(filled)
+
+    stopped = Bench(ideas, plan=WIDE, budget=22, verifier=picky())
+    stopped.history.__class__ = Unplugged
+    with pytest.raises(KeyboardInterrupt):
+        stopped.run()
+    stopped.history.__class__ = History
+    resumed = Bench(ideas, plan=WIDE, budget=22, verifier=picky(), history=stopped.history)
+    resumed.run()
+    assert resumed.history.content() == whole.history.content()
+
+
+def test_a_base_that_failed_is_not_searched_from_again(ideas):
+    bench = Bench(ideas, executor=InlineExecutor(fails=lambda training: training.child_id == 0))
+    with pytest.raises(ExecutorError):
+        bench.run()
+    with pytest.raises(ExecutorError, match="start a new run"):
+        Bench(ideas, history=bench.history).run()
+
+
+def test_trainings_are_seen_to_their_end_when_a_model_cannot_be_asked(ideas):
+    class Spent(TextGenerator):
+        def draft(self, request):
+            if len(self.requests) > 5:
+                raise SpendLimitError("llm.max_cost is reached")
+            return super().draft(request)
+
+    bench = Bench(ideas, generator=Spent())
+    with pytest.raises(SpendLimitError):
+        bench.run()
+    assert all(child.outcome is not None for child in bench.children)
 
 
 def test_a_network_that_was_recorded_meanwhile_is_drafted_anew(ideas):
