@@ -15,6 +15,7 @@ import sys
 import time
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
+from functools import partial
 
 from report import print_table
 
@@ -137,7 +138,7 @@ class Slots:
             seconds = self._rng.uniform(*TRAINING_SECONDS)
             self.intervals.append((self._clock.now, self._clock.now + seconds))
             self._messages.append(Started(training, slot, self._clock.now))
-            self._clock.at(seconds, lambda: self._end(training, slot))
+            self._clock.at(seconds, partial(self._end, training, slot))
 
     def _end(self, training: Training, slot: int) -> None:
         outcome = Trained(self._rng.random(), "val", 1, training.seed, (), 1.0, 1.0, 1)

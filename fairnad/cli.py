@@ -17,6 +17,7 @@ import typer
 
 from fairnad import __version__
 from fairnad.commands import compare, serve
+from fairnad.commands import knowledge as knowledge_commands
 from fairnad.commands import llm as llm_commands
 from fairnad.errors import ConfigError, FairNADError, HistoryError
 
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 
 __all__ = ["app", "main"]
 
-SEARCH, LOOK, COMPARE, LLM, CARE = "Search", "Look", "Compare", "LLM", "Care"
+SEARCH, LOOK, COMPARE, KNOWLEDGE, LLM, CARE = "Search", "Look", "Compare", "Knowledge", "LLM", "Care"
 
 app = typer.Typer(
     name="fairnad",
@@ -237,6 +238,9 @@ def nas_bench_201(
     print(markdown(known, plan, outcomes))
 
 
+app.command("build-knowledge", rich_help_panel=KNOWLEDGE)(knowledge_commands.build_knowledge)
+app.add_typer(knowledge_commands.app, name="knowledge", rich_help_panel=KNOWLEDGE)
+
 llm_commands.app.command("serve")(serve.serve)
 app.add_typer(llm_commands.app, name="llm", rich_help_panel=LLM)
 
@@ -303,6 +307,11 @@ def main() -> None:
             raise
         print(f"fairnad: {error}", file=sys.stderr)
         sys.exit(error.exit_status)
+    except OSError as error:  # a full disk, a file where a folder is meant
+        if "--debug" in sys.argv:
+            raise
+        print(f"fairnad: {error}", file=sys.stderr)
+        sys.exit(1)
     except KeyboardInterrupt:
         print("fairnad: stopped", file=sys.stderr)
         sys.exit(130)

@@ -100,7 +100,7 @@ class DraftsConfig(_Section):
     fallback: Literal["rules", "none"] = "rules"
     """Whether a program mends what a language model's tries left broken or too large."""
     concurrency: PositiveInt | None = None
-    """Places of the plan that are drafted side by side; without it 2, or `llm.concurrency` where a model writes."""
+    """Places of the plan that are drafted side by side; without it 1, or `llm.concurrency` where a model writes."""
 
 
 class LLMConfig(_Section):
@@ -238,7 +238,7 @@ class Config(_Section):
     @property
     def num_drafted_at_once(self) -> int:
         """The places of the plan that are drafted side by side."""
-        return self.drafts.concurrency or (max(2, self.llm.concurrency) if self.drafts.generator == "llm" else 2)
+        return self.drafts.concurrency or (max(2, self.llm.concurrency) if self.drafts.generator == "llm" else 1)
 
     @property
     def num_children(self) -> int:

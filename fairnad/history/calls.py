@@ -67,7 +67,7 @@ class CallJournal:
 def load_task_calls(db: Database) -> tuple[TaskCalls, ...]:
     """Return the sums by task, the one with the most tokens first."""
     found: dict[str, list[rows.Row]] = {}
-    for row in db.query("SELECT * FROM calls ORDER BY id"):
+    for row in db.query("SELECT * FROM calls ORDER BY rowid"):
         found.setdefault(row["task"], []).append(row)
     sums = [_sum_of(task, calls) for task, calls in found.items()]
     return tuple(sorted(sums, key=lambda one: (-one.prompt_tokens - one.reply_tokens, one.task)))
@@ -77,7 +77,7 @@ def load_spent(db: Database) -> Spent:
     """Return what all calls took: where the sums of a resumed run begin. Tokens that nobody told are guessed."""
     tokens, cost, seconds, last = 0, 0.0, 0.0, 0.0
     for row in db.query(
-        "SELECT *, length(prompt) AS asked, length(reply) AS answered FROM calls WHERE reply NOT NULL ORDER BY id"
+        "SELECT *, length(prompt) AS asked, length(reply) AS answered FROM calls WHERE reply NOT NULL ORDER BY rowid"
     ):
         tokens += guess_tokens(row["asked"] or 0) if row["prompt_tokens"] is None else row["prompt_tokens"]
         tokens += guess_tokens(row["answered"]) if row["reply_tokens"] is None else row["reply_tokens"]

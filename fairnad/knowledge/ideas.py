@@ -9,14 +9,14 @@ from enum import Enum
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError
+from pydantic import BaseModel, ConfigDict, PositiveInt, StringConstraints, ValidationError
 
 from fairnad.errors import KnowledgeError
 from fairnad.knowledge.attributes import Attribute, AttributeTree, explain
 from fairnad.records import Idea
 from fairnad.resources import resource
 
-__all__ = ["IdeaDatabase", "SamplingLevel"]
+__all__ = ["Evidence", "IdeaDatabase", "IdeaLine", "SamplingLevel", "read_line", "read_lines"]
 
 _Key = tuple[str | None, ...]
 """The tags that the ideas of one group share."""
@@ -46,24 +46,7 @@ class IdeaDatabase:
             KnowledgeError: the file cannot be read or holds no idea, or a line of it is broken.
         """
         path = path or resource("knowledge", "ideas.jsonl")
-        tree = tree or AttributeTree.load()
-        try:
-            lines = path.read_bytes().splitlines()
-        except OSError as error:
-            raise KnowledgeError(f"{path}: the ideas cannot be read: {error.strerror}") from error
-        first_lines: dict[str, int] = {}
-        ideas = []
-        for number, line in enumerate(lines, start=1):
-            if not line.strip():
-                continue
-            idea = _parse(line, tree, origin=f"{path}, line {number}")
-            if idea.id in first_lines:
-                raise KnowledgeError(f"{path}, line {number}: id {idea.id!r} is that of line {first_lines[idea.id]}")
-            first_lines[idea.id] = number
-            ideas.append(idea)
-        if not ideas:
-            raise KnowledgeError(f"{path}: holds no idea; expected one JSON object a line")
-        return cls(tuple(ideas))
+        return cls(tuple(_idea(line) for line in read_lines(path, tree or AttributeTree.load())))
 
     @property
     def by_main(self) -> dict[_Key, tuple[Idea, ...]]:
@@ -72,6 +55,11 @@ class IdeaDatabase:
 
     def __len__(self) -> int:
         return len(self.ideas)
+
+    def weights(self, level: SamplingLevel = SamplingLevel.MAIN) -> dict[str, float]:
+        """Return the probability that `sample` returns each idea, by id, when none is left out."""
+        groups = _groups(self.ideas, level).values()
+        return {idea.id: 1 / len(groups) / len(members) for members in groups for idea in members}
 
     def sample(
         self,
@@ -92,7 +80,20 @@ class IdeaDatabase:
 _Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 
 
-class _Line(BaseModel):
+class Evidence(BaseModel):
+    """Where an idea was found: the file of a paper and the hash of its bytes, the page from 1, the passage there."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    paper: _Text
+    sha256: _Text | None = None
+    page: PositiveInt | None = None
+    passage: str = ""
+
+
+class IdeaLine(BaseModel):
+    """One line of the file. `grade` says who found the idea in its papers: "llm", or "keywords", which is lower."""
+
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     id: _Text
@@ -102,25 +103,67 @@ class _Line(BaseModel):
     main: str
     sub: str | None = None
     sources: tuple[_Text, ...] = ()
+    grade: _Text | None = None
+    evidence: tuple[Evidence, ...] = ()
+
+    @property
+    def place(self) -> Attribute:
+        """Where the idea stands in the tree."""
+        return Attribute(self.target, self.granularity, self.main, self.sub)
 
 
-def _parse(line: bytes, tree: AttributeTree, *, origin: str) -> Idea:
+def read_lines(path: Path, tree: AttributeTree | None) -> tuple[IdeaLine, ...]:
+    """Return the lines of the file `path`, tagged within `tree`; None checks no tags.
+
+    Raises:
+        KnowledgeError: as `IdeaDatabase.load`.
+    """
     try:
-        read = _Line.model_validate_json(line)
+        lines = path.read_bytes().splitlines()
+    except OSError as error:
+        raise KnowledgeError(f"{path}: the ideas cannot be read: {error.strerror}") from error
+    first_lines: dict[str, int] = {}
+    found = []
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        read = read_line(line, tree, origin=f"{path}, line {number}")
+        if read.id in first_lines:
+            raise KnowledgeError(f"{path}, line {number}: id {read.id!r} is that of line {first_lines[read.id]}")
+        first_lines[read.id] = number
+        found.append(read)
+    if not found:
+        raise KnowledgeError(f"{path}: holds no idea; expected one JSON object a line")
+    return tuple(found)
+
+
+def read_line(line: bytes, tree: AttributeTree | None, *, origin: str) -> IdeaLine:
+    """Return one line, tagged within `tree`; None checks no tags.
+
+    Raises:
+        KnowledgeError: it is broken; the message begins with `origin`.
+    """
+    try:
+        read = IdeaLine.model_validate_json(line)
     except ValidationError as error:
         raise KnowledgeError(f"{origin}: {explain(error)}") from error
     try:
-        tree.check(Attribute(read.target, read.granularity, read.main, read.sub))
+        if tree is not None:
+            tree.check(read.place)
     except KnowledgeError as error:
         raise KnowledgeError(f"{origin}: {error}") from error
+    return read
+
+
+def _idea(line: IdeaLine) -> Idea:
     return Idea(
-        id=read.id,
-        text=read.text,
-        target=read.target,
-        granularity=read.granularity,
-        main=read.main,
-        sub=read.sub,
-        sources=read.sources,
+        id=line.id,
+        text=line.text,
+        target=line.target,
+        granularity=line.granularity,
+        main=line.main,
+        sub=line.sub,
+        sources=line.sources,
     )
 
 

@@ -20,12 +20,22 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["Figures", "check_matplotlib", "draw", "figure_curves", "figure_differences", "figure_tests", "to_svg"]
+__all__ = [
+    "COLOURS",
+    "Figures",
+    "check_matplotlib",
+    "draw",
+    "figure_curves",
+    "figure_differences",
+    "figure_tests",
+    "styled",
+    "to_svg",
+]
 
 Figures = dict[str, str]
 """Caption -> SVG."""
 
-_COLOURS = ("#666666", "#e69f00", "#56b4e9", "#009e73", "#cc79a7", "#0072b2", "#d55e00", "#f0e442")
+COLOURS = ("#666666", "#e69f00", "#56b4e9", "#009e73", "#cc79a7", "#0072b2", "#d55e00", "#f0e442")
 """Okabe and Ito 2008, told apart by colour-blind readers too."""
 
 
@@ -111,20 +121,24 @@ def to_svg(figure: Figure) -> str:
     return text.getvalue()[text.getvalue().index("<svg") :]
 
 
+def styled(axes: Axes) -> Axes:
+    """Return `axes` in the look of all figures: a light grid behind the data, and no box around it."""
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.grid(axis="both", color="#e6e6e6", linewidth=0.7)
+    axes.set_axisbelow(True)
+    return axes
+
+
 def _sheet(height: float) -> tuple[Figure, Axes]:
     # Without pyplot there is no window system and no state that one figure leaves to the next.
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(7.6, height), layout="constrained")
-    axes = figure.add_subplot()
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.grid(axis="both", color="#e6e6e6", linewidth=0.7)
-    axes.set_axisbelow(True)
-    return figure, axes
+    return figure, styled(figure.add_subplot())
 
 
 def _coloured(names: Sequence[str]) -> list[tuple[str, str]]:
-    return list(zip(names, cycle(_COLOURS), strict=False))
+    return list(zip(names, cycle(COLOURS), strict=False))
 
 
 def _name_lines(axes: Axes, names: Sequence[str]) -> None:

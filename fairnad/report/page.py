@@ -11,7 +11,7 @@ from fairnad.report.comparison import Comparison
 from fairnad.report.figures import draw
 from fairnad.report.table import head, markdown, notes, rows, title
 
-__all__ = ["page", "write_report"]
+__all__ = ["document", "figure", "page", "table", "write_files", "write_report"]
 
 _STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; color: #222; max-width: 62rem; margin: 2rem auto; padding: 0 1rem; }
@@ -30,47 +30,69 @@ def write_report(comparison: Comparison, folder: Path) -> tuple[Path, ...]:
     Raises:
         ConfigError: they cannot be written there.
     """
-    files = {folder / "table.md": markdown(comparison), folder / "page.html": page(comparison)}
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for path, text in files.items():
-            path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise ConfigError(
-            f"the page cannot be written to {folder}: {error.strerror}; name another with --out"
-        ) from error
+    return write_files({folder / "table.md": markdown(comparison), folder / "page.html": page(comparison)})
+
+
+def write_files(files: Mapping[Path, str | bytes]) -> tuple[Path, ...]:
+    """Write each text or image to its path, with the folders it needs; return the paths.
+
+    Raises:
+        ConfigError: one cannot be written.
+    """
+    for path, content in files.items():
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content.encode() if isinstance(content, str) else content)
+        except OSError as error:
+            message = f"the page cannot be written to {path.parent}: {error.strerror}; name another with --out"
+            raise ConfigError(message) from error
     return tuple(files)
 
 
 def page(comparison: Comparison) -> str:
     """Return the whole page."""
     name = title(comparison)
-    warning = ' class="warning"' if len(comparison.seeds) < 3 else ""
-    figures = "\n".join(
-        f"<figure>{svg}<figcaption>{html.escape(caption)}</figcaption></figure>"
-        for caption, svg in draw(comparison).items()
-    )
+    figures = "\n".join(figure(svg, caption) for caption, svg in draw(comparison).items())
     told = "\n".join(f"<li>{html.escape(line)}</li>" for line in notes(comparison))
+    body = f"""{table(head(comparison), rows(comparison))}
+<ul>
+{told}
+</ul>
+{figures}
+<h2>Every search</h2>
+{table(*_runs(comparison))}
+<h2>The setting of all of them</h2>
+<details><summary>Everything but strategy and seed</summary>
+{table(("key", "value"), _settings(comparison))}
+</details>
+"""
+    return document(name, body, is_warning=len(comparison.seeds) < 3)
+
+
+def document(name: str, body: str, *, is_warning: bool = False) -> str:
+    """Return the HTML page `name` around `body`, which is HTML; a warning has its name in red."""
+    warning = ' class="warning"' if is_warning else ""
     return f"""<!DOCTYPE html>
 <html lang="en">
 <head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
 <title>{html.escape(name)}</title><style>{_STYLE}</style></head>
 <body>
 <h1{warning}>{html.escape(name)}</h1>
-{_table(head(comparison), rows(comparison))}
-<ul>
-{told}
-</ul>
-{figures}
-<h2>Every search</h2>
-{_table(*_runs(comparison))}
-<h2>The setting of all of them</h2>
-<details><summary>Everything but strategy and seed</summary>
-{_table(("key", "value"), _settings(comparison))}
-</details>
-</body>
+{body}</body>
 </html>
 """
+
+
+def figure(svg: str, caption: str) -> str:
+    """Return the HTML of a figure with its caption."""
+    return f"<figure>{svg}<figcaption>{html.escape(caption)}</figcaption></figure>"
+
+
+def table(columns: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
+    """Return the HTML of a table; the first column is text, the others are numbers."""
+    names = "".join(f"<th>{html.escape(column)}</th>" for column in columns)
+    body = "\n".join("".join(("<tr>", *(f"<td>{html.escape(cell)}</td>" for cell in line), "</tr>")) for line in lines)
+    return f'<div class="wide"><table>\n<thead><tr>{names}</tr></thead>\n<tbody>\n{body}\n</tbody></table></div>'
 
 
 def _runs(comparison: Comparison) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
@@ -104,9 +126,3 @@ def _runs(comparison: Comparison) -> tuple[tuple[str, ...], list[tuple[str, ...]
 def _settings(comparison: Comparison) -> list[tuple[str, ...]]:
     settings: Mapping[str, object] = next(iter(comparison.runs.values())).settings
     return [(key, str(value)) for key, value in sorted(settings.items())]
-
-
-def _table(columns: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
-    names = "".join(f"<th>{html.escape(column)}</th>" for column in columns)
-    body = "\n".join("".join(("<tr>", *(f"<td>{html.escape(cell)}</td>" for cell in line), "</tr>")) for line in lines)
-    return f'<div class="wide"><table>\n<thead><tr>{names}</tr></thead>\n<tbody>\n{body}\n</tbody></table></div>'

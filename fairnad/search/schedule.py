@@ -95,7 +95,7 @@ class StageSchedule:
             self._number += 1
             step = self._stage.step(self._number)
             self._step = tuple(sorted(step, key=lambda slot: board.size(slot.before[-1])))
-        elif board.num_training:
+        elif board.num_training and self._stage is not None:  # the first children do not wait for the base
             return False
         else:
             stage = next(self._stages, None)

@@ -1,0 +1,72 @@
+"""Finds ideas that say the same in nearly the same words: MinHash of their words, locality-sensitive buckets."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+
+__all__ = ["merge_duplicates"]
+
+_WORD = re.compile(r"[a-z0-9]+")
+_SAME = 0.6  # of all stems of two ideas, as Jaccard similarity
+_BANDS, _ROWS = 24, 3  # two ideas of similarity s share a bucket with probability 1 - (1 - s ** 3) ** 24
+_EMPTY_WORDS = re.compile(
+    r"an?|the|this|that|their|its?|which|and|or|are|is|be|can|as|at|by|for|from|in|into|of|on|to|with|we"
+    r"|us(e|es|ed|ing)|(utiliz|introduc|incorporat|integrat)(e|ing)|(employ|adopt|implement|apply|design)(ing)?"
+)
+_PRIME = (1 << 61) - 1
+
+
+def merge_duplicates(texts: Sequence[str]) -> tuple[tuple[int, ...], ...]:
+    """Return the indices of `texts` in groups that say the same, each in order, the groups by their first index.
+
+    An idea joins the group of the first idea that it is like: so a chain of small differences does not grow.
+    """
+    sets = [_stems(text) for text in texts]
+    buckets: dict[tuple[int, ...], list[int]] = defaultdict(list)
+    groups: dict[int, list[int]] = {}
+    for index, stems in enumerate(sets):
+        keys = list(_keys(stems))
+        first = _first_like(stems, sorted({other for key in keys for other in buckets[key]}), sets)
+        if first is not None:
+            groups[first].append(index)
+            continue
+        groups[index] = [index]
+        for key in keys:
+            buckets[key].append(index)
+    return tuple(tuple(group) for group in groups.values())
+
+
+def _first_like(stems: frozenset[str], candidates: Sequence[int], sets: Sequence[frozenset[str]]) -> int | None:
+    for other in candidates:
+        if len(stems & sets[other]) >= _SAME * len(stems | sets[other]):
+            return other
+    return None
+
+
+def _stems(text: str) -> frozenset[str]:
+    """Return the telling words of `text`, cut so that the forms of a word are one."""
+    words = _WORD.findall(text.lower())
+    return frozenset(word[:6] for word in words if not _EMPTY_WORDS.fullmatch(word)) or frozenset(words)
+
+
+def _keys(stems: frozenset[str]) -> Iterator[tuple[int, ...]]:
+    """Yield the bucket of each band: equal sets share all of them, sets that are alike some."""
+    hashes = [int.from_bytes(hashlib.blake2b(stem.encode(), digest_size=7).digest(), "big") for stem in stems]
+    for band in range(_BANDS):
+        rows = range(band * _ROWS, (band + 1) * _ROWS)
+        yield (
+            band,
+            *(min((_MULTIPLIERS[row] * one + _OFFSETS[row]) % _PRIME for one in hashes or [0]) for row in rows),
+        )
+
+
+def _constants(name: str) -> list[int]:
+    # The same in every process, unlike the hash of a string.
+    parts = (hashlib.blake2b(f"{name} {row}".encode(), digest_size=7).digest() for row in range(_BANDS * _ROWS))
+    return [1 + int.from_bytes(part, "big") for part in parts]
+
+
+_MULTIPLIERS, _OFFSETS = _constants("multiplier"), _constants("offset")

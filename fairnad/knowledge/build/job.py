@@ -1,0 +1,220 @@
+"""`fairnad build-knowledge` as a function: checks all it is given, builds, and writes the result whole or not at all.
+
+The folder `out` holds knowledge.db, which makes the build go on, and the result: ideas.jsonl and attributes.json.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+
+from fairnad.config import Config, LLMConfig
+from fairnad.errors import KnowledgeError
+from fairnad.knowledge.attributes import AttributeTree
+from fairnad.knowledge.build.draft import DRAFT, tree_json, write_draft
+from fairnad.knowledge.build.keyword_extractor import KeywordExtractor
+from fairnad.knowledge.build.llm_extractor import LLMExtractor, longest_prompt
+from fairnad.knowledge.build.openaccess import Listed, read_index
+from fairnad.knowledge.build.pipeline import Extractor, Progress, run_steps
+from fairnad.knowledge.build.reading import Readers
+from fairnad.knowledge.build.reference import (
+    Reference,
+    asker,
+    build_tree,
+    load_template,
+    reference_sources,
+)
+from fairnad.knowledge.build.results import Outcome, compose
+from fairnad.knowledge.build.review import PATCH, patched, read_patch
+from fairnad.knowledge.build.sources import Skipped, Source, find_sources
+from fairnad.knowledge.build.steps import Step
+from fairnad.knowledge.build.store import DATABASE, Store
+from fairnad.knowledge.files import IDEAS, TREE, dump_lines, write_whole
+from fairnad.llm.client import Client
+from fairnad.llm.endpoint import EndpointFacts, check_endpoint
+from fairnad.llm.journal import JournaledLLM
+from fairnad.llm.local import LocalServer
+from fairnad.llm.prompts import Prompts
+from fairnad.llm.spend import Spend, Spent
+from fairnad.resources import resource
+
+__all__ = ["Built", "Plan", "Told", "build"]
+
+_LOCAL = "local:"
+_LOCAL_CONTEXT = 16384
+_CHARS_PER_TOKEN = 3
+
+Told = Callable[[Progress, Spent], None]
+"""Is told how far the build is, and what it cost so far."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What to build. `uses_llm` says who extracts; a `llm.base_url` of "local:FILE" is a model to serve meanwhile.
+
+    `references` are names of known reference models, "all" for all of them, and Python files; files alone join all.
+    """
+
+    papers: Path
+    out: Path
+    config: Config
+    uses_llm: bool
+    tree: Path | None = None
+    references: tuple[str, ...] = ()
+    max_papers: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """What was built: the result's folder is `out`; `spent` counts all sessions of the build."""
+
+    out: Path
+    grade: str
+    papers: int
+    skipped: tuple[Skipped, ...]
+    outcome: Outcome
+    spent: Spent
+
+    @property
+    def ideas(self) -> Path:
+        """The file of the ideas."""
+        return self.out / IDEAS
+
+
+def build(plan: Plan, told: Told = lambda progress, spent: None) -> Built:
+    """Build, or go on with, the knowledge that `plan` asks for.
+
+    Raises:
+        KnowledgeError: the folder, the tree, a reference or all papers cannot be used, or no idea was found.
+        ConfigError: the language model cannot be used.
+        LLMError: it does not answer, or a limit on spend is reached; the same call goes on later.
+    """
+    sources, left_out = find_sources(plan.papers, limit=plan.max_papers)
+    _check_out(plan.out)
+    tree, references = _given_tree(plan), _references(plan.references)
+    listed = read_index(plan.papers)
+    num_readers = max(1, min(len(sources), len(os.sched_getaffinity(0))))
+    prompts = _prompts(plan)
+    with Readers(num_readers) as readers, _served(plan) as asked:  # the readers start while the endpoint is checked
+        facts = check_endpoint(asked, longest_prompt(prompts, tree.tree)) if _asks(plan) else None
+        with Store(plan.out) as store, _Work(plan, prompts, store, asked, facts) as work:
+            tree = work.built_tree(references) if references else tree
+            extractor = work.extractor(tree.tree)
+            skipped = run_steps(
+                sources,
+                extractor,
+                store,
+                readers,
+                concurrency=asked.concurrency if plan.uses_llm else 1,
+                told=lambda progress: told(progress, work.spend.total),
+            )
+            outcome = _outcome(sources, extractor, store, listed)
+            _write(plan.out, outcome, tree)
+            return Built(
+                plan.out, extractor.name, len(sources) + len(left_out), (*left_out, *skipped), outcome, work.spend.total
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class _Tree:
+    """The tree of the tags, and the text of its file."""
+
+    tree: AttributeTree
+    text: str
+
+
+class _Work:
+    """Who is asked, once everything was checked."""
+
+    def __init__(
+        self, plan: Plan, prompts: Prompts, store: Store, asked: LLMConfig, facts: EndpointFacts | None
+    ) -> None:
+        self.spend = Spend(asked, store.spent())
+        self._plan, self._prompts, self._asked, self._facts = plan, prompts, asked, facts
+        self._client = Client(asked, facts, spend=self.spend) if facts is not None else None
+        self._llm = JournaledLLM(self._client, store.journal(self._client.name)) if self._client is not None else None
+
+    def __enter__(self) -> _Work:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._client is not None:
+            self._client.close()
+
+    def built_tree(self, references: Sequence[Reference]) -> _Tree:
+        """Return the tree that the model names from reference models, with the corrections that are kept of it."""
+        assert self._llm is not None
+        template = load_template()
+        ask = asker(self._llm, self._prompts, template)
+        draft = build_tree(references, ask, template, workers=self._asked.concurrency)
+        write_draft(draft, self._plan.out / DRAFT)
+        corrected = patched(draft, read_patch(self._plan.out / PATCH))
+        return _Tree(corrected.tree, tree_json(corrected.tree, source=corrected.source))
+
+    def extractor(self, tree: AttributeTree) -> Extractor:
+        """Return who says what is in the papers."""
+        if self._client is None or self._llm is None or not self._plan.uses_llm:
+            return KeywordExtractor(tree)
+        context = self._facts.context_tokens if self._facts is not None else None
+        room = None if context is None else _CHARS_PER_TOKEN * (context - self._asked.max_tokens)
+        return LLMExtractor(self._llm, self._prompts, tree, room=room, close=self._client.close)
+
+
+def _asks(plan: Plan) -> bool:
+    return plan.uses_llm or bool(plan.references)
+
+
+def _prompts(plan: Plan) -> Prompts:
+    root = plan.config.prompts.root
+    return Prompts(Path(root) if root is not None else None)
+
+
+@contextmanager
+def _served(plan: Plan) -> Iterator[LLMConfig]:
+    """Yield how the language model is asked; one that is a file is served for as long as the block lasts."""
+    config, url = plan.config.llm, plan.config.llm.base_url or ""
+    if not _asks(plan) or not url.startswith(_LOCAL):
+        yield config
+        return
+    with LocalServer(Path(url.removeprefix(_LOCAL)), context_tokens=config.context_tokens or _LOCAL_CONTEXT) as server:
+        yield server.configured(config)
+
+
+def _check_out(out: Path) -> None:
+    if (out / IDEAS).exists() and not (out / DATABASE).exists():
+        raise KnowledgeError(f"{out}: holds ideas that no build wrote, which would be lost; choose another --out")
+
+
+def _given_tree(plan: Plan) -> _Tree:
+    """Return the plan's tree, or that of an earlier build in its folder, or the one that is shipped."""
+    earlier = plan.out / TREE
+    path = plan.tree or (earlier if earlier.is_file() else resource("knowledge", TREE))
+    return _Tree(AttributeTree.load(path), path.read_text(encoding="utf-8"))
+
+
+def _references(named: Sequence[str]) -> tuple[Reference, ...]:
+    files = [Path(name) for name in named if name.endswith(".py")]
+    names = [name for name in named if not name.endswith(".py")]
+    return reference_sources(None if "all" in names or not names else names, files) if named else ()
+
+
+def _outcome(sources: Sequence[Source], extractor: Extractor, store: Store, listed: Sequence[Listed]) -> Outcome:
+    judged, tagged = (store.results(step, extractor.versions[step]) for step in (Step.FILTER, Step.TAGS))
+    return compose(sources, store.papers(), judged, tagged, grade=extractor.name, listed=listed)
+
+
+def _write(out: Path, outcome: Outcome, tree: _Tree) -> None:
+    if not outcome.lines:
+        judged = outcome.kept + sum(outcome.rejected.values())
+        raise KnowledgeError(
+            f"no idea was found in {judged} papers: {outcome.kept} kept, with {outcome.found} ideas, none of use; "
+            f"nothing is written but {out / DATABASE}"
+        )
+    write_whole(tree.text, out / TREE)
+    write_whole(dump_lines(outcome.lines), out / IDEAS)
