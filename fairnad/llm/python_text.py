@@ -9,9 +9,10 @@ import ast
 import html
 import re
 import textwrap
-import warnings
 from dataclasses import dataclass
 from itertools import pairwise
+
+from fairnad.architectures.parsing import parse_quietly
 
 __all__ = ["CODE_START", "Module", "Parser", "Problem", "without_marks"]
 
@@ -74,9 +75,7 @@ class Parser:
         if len(text) > _MAX_CHARS or self._parsed_chars > _ENOUGH_CHARS or _LONG_LINE.search(text):
             return Problem(text, 1, "there is too much code to look through")
         try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # an invalid escape in a docstring is no error
-                tree = ast.parse(text)
+            tree = parse_quietly(text)
         except SyntaxError as error:
             problem = _problem(text, error)
             self._parsed_chars += len(text) if problem.is_at_end else _length(text, problem.line)

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import ast
 import sys
-import warnings
 from collections.abc import Iterator
 
+from fairnad.architectures.parsing import parse_quietly
 from fairnad.records import Failure
 
 __all__ = ["MAX_SOURCE_BYTES", "check"]
@@ -53,7 +53,7 @@ def check(source: str) -> tuple[Failure, str] | None:
     if size > MAX_SOURCE_BYTES:
         return Failure.TOO_LARGE, f"the source has {size:,} bytes; write a network of at most {MAX_SOURCE_BYTES:,}"
     try:
-        problem = min(_Names(_parse(source)).problems(), default=None)
+        problem = min(_Names(parse_quietly(source, is_compiled=True)).problems(), default=None)
     except SyntaxError as error:
         return Failure.SYNTAX, f"line {error.lineno or 1}: {error.msg}; write valid Python"
     except (ValueError, RecursionError, MemoryError) as error:
@@ -62,15 +62,6 @@ def check(source: str) -> tuple[Failure, str] | None:
         return None
     line, reason = problem
     return Failure.FORBIDDEN_OPERATION, f"line {line}: {reason}"
-
-
-def _parse(source: str) -> ast.Module:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # an invalid escape in a docstring is not worth a repair
-        tree = ast.parse(source)
-        # Finds what the parser lets pass, such as a `return` outside a function. Nothing is executed.
-        compile(source, "model.py", "exec", dont_inherit=True)
-    return tree
 
 
 class _Names:
