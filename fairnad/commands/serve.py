@@ -56,16 +56,17 @@ def serve(
 
 @contextlib.contextmanager
 def _ended_by_signal() -> Iterator[None]:
-    """Let SIGTERM end the block as Ctrl-C does, in peace."""
+    """Let SIGTERM end the block as Ctrl-C does, in peace; and Ctrl-C too where a shell has it ignored."""
 
     def stop(number: int, frame: FrameType | None) -> None:
         raise KeyboardInterrupt
 
     is_main = threading.current_thread() is threading.main_thread()
-    before = signal.signal(signal.SIGTERM, stop) if is_main else None
+    numbers = (signal.SIGTERM, signal.SIGINT) if is_main else ()
+    before = {number: signal.signal(number, stop) for number in numbers}
     try:
         with contextlib.suppress(KeyboardInterrupt):
             yield
     finally:
-        if is_main:
-            signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
