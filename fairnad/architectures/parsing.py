@@ -8,8 +8,10 @@ import warnings
 
 __all__ = ["parse_quietly"]
 
-# The filters of warnings belong to the whole process: two threads that change them at once leave them changed.
-_FILTERS = threading.Lock()
+# The filters of warnings belong to the whole process: two threads that change them at once leave them changed. And
+# CPython 3.11 counts the depth of a tree under construction per interpreter: two threads in `ast.parse` raise
+# SystemError ("AST constructor recursion depth mismatch"). So all parsing of this process goes through here.
+_ONE_AT_A_TIME = threading.Lock()
 
 
 def parse_quietly(text: str, *, is_compiled: bool = False) -> ast.Module:
@@ -20,7 +22,7 @@ def parse_quietly(text: str, *, is_compiled: bool = False) -> ast.Module:
     Raises:
         SyntaxError, ValueError, RecursionError, MemoryError: as `ast.parse` does.
     """
-    with _FILTERS, warnings.catch_warnings():
+    with _ONE_AT_A_TIME, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         tree = ast.parse(text)
         if is_compiled:

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
+from fairnad.architectures.parsing import parse_quietly
 from fairnad.errors import ConfigError
 
 __all__ = ["Definition", "Edit", "Source", "argument_of", "callee_name", "splice"]
@@ -66,7 +67,7 @@ class Source:
     def __init__(self, text: str) -> None:
         self.text = text.replace("\r\n", "\n")
         try:
-            self.tree = ast.parse(self.text)
+            self.tree = parse_quietly(self.text)
         except (SyntaxError, ValueError) as error:
             raise ConfigError(f"the source cannot be parsed: {error}") from error
         self.definitions: dict[str, Definition] = {

@@ -9,6 +9,7 @@ import ast
 import itertools
 from collections.abc import Collection, Sequence
 
+from fairnad.architectures.parsing import parse_quietly
 from fairnad.architectures.source import Definition, Edit, Source, splice
 from fairnad.errors import ConfigError, ReplyError
 
@@ -79,7 +80,7 @@ def add_imports(source: str, statements: Sequence[str], *, names: Sequence[str] 
     wanted = [*statements, *(_KNOWN_IMPORTS[name] for name in names if name in _KNOWN_IMPORTS)]
     missing = []
     for statement in wanted:
-        binds = _bound(ast.parse(statement))
+        binds = _bound(parse_quietly(statement))
         if not binds <= bound and "__future__" not in statement:
             missing.append(statement)
             bound |= binds

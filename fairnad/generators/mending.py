@@ -13,6 +13,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from fairnad.architectures.parsing import parse_quietly
 from fairnad.architectures.parts import part_sources
 from fairnad.architectures.roles import method, parameter_names
 from fairnad.architectures.source import Edit, Source, argument_of, callee_name, splice
@@ -83,7 +84,7 @@ def _mend_names(source: Source, parent: Source) -> Mended | None:
     imports = [f"from torch.nn import {', '.join(layers)}"] if layers else []
     if left_out:
         imports += [parent.code(node) for node in parent.tree.body if isinstance(node, ast.Import | ast.ImportFrom)]
-    text = add_imports(text, imports, names=sorted(missing | missing_names(ast.parse(text))))
+    text = add_imports(text, imports, names=sorted(missing | missing_names(parse_quietly(text))))
     if text == source.text:
         return None
     origin = "the parts" if parts else "the parent"

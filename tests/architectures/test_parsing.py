@@ -1,3 +1,5 @@
+import gc
+import time
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 
@@ -20,3 +22,18 @@ def test_what_the_parser_lets_pass_is_found_by_compiling():
     parse_quietly("return 1")
     with pytest.raises(SyntaxError, match="outside function"):
         parse_quietly("return 1", is_compiled=True)
+
+
+def test_threads_parse_side_by_side_though_collections_let_others_run_in_between():
+    text = "\n".join(f"def f{i}(x):\n    return [x + {i} for _ in range(x * (x - {i}))]" for i in range(100))
+
+    def let_others_run(phase, info):
+        time.sleep(0)
+
+    gc.callbacks.append(let_others_run)
+    try:
+        with ThreadPoolExecutor(8) as pool:
+            trees = list(pool.map(lambda _: parse_quietly(text), range(64)))
+    finally:
+        gc.callbacks.remove(let_others_run)
+    assert {len(tree.body) for tree in trees} == {100}

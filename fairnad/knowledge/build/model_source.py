@@ -11,6 +11,8 @@ import inspect
 import logging
 from collections.abc import Iterator, Sequence
 
+from fairnad.architectures.parsing import parse_quietly
+
 __all__ = ["model_source"]
 
 logger = logging.getLogger(__name__)
@@ -37,7 +39,7 @@ def model_source(text: str, *, roots: Sequence[str] = (), max_chars: int) -> str
         SyntaxError: `text` is no Python.
         KeyError: a root is not defined in `text`.
     """
-    known = dict(_definitions(ast.parse(text)))
+    known = dict(_definitions(parse_quietly(text)))
     waiting = list(roots or known)
     kept: dict[str, str] = {}
     left_out: list[str] = []
