@@ -13,7 +13,7 @@ def test_the_demo_is_the_small_plan_on_the_embedded_data():
     config = load_config("demo")
     plan = config.plan
     assert (config.dataset, config.budget) == ("cluttered-digits", 28)
-    assert (plan.initial, plan.fair, plan.pareto, plan.iterative_parents, plan.iterative_steps) == (4, 4, 4, 2, 2)
+    assert (plan.initial, plan.fair, plan.pareto, plan.iterative_parents, plan.iterative_steps) == (4, 8, 8, 4, 2)
     assert config.drafts.max_shrinks == 4
 
 
