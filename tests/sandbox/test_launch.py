@@ -62,7 +62,7 @@ def test_reports_have_the_type_of_their_job(sandbox, network, tmp_path):
 
 
 @pytest.fixture
-def train(sandbox, tmp_path):
+def train_job(tmp_path):
     random = np.random.default_rng(0)
     np.save(tmp_path / "images.npy", random.integers(0, 256, (20, 3, 8, 8), dtype=np.uint8))
     np.save(tmp_path / "labels.npy", random.integers(0, 3, 20))
@@ -70,13 +70,13 @@ def train(sandbox, tmp_path):
     look = {"num_classes": 3, "mean": (127.5,) * 3, "std": (64.0,) * 3, "flip": True, "crop_padding": 1}
     data = TrainingData(train_images=images, train_labels=labels, eval_images=images, **look)
 
-    def run(source, threads=1):
-        job = TrainJob(
-            source=source, data=data, recipe=Recipe(epochs=2, batch_size=8, lr=0.01), seed=1, threads=threads
-        )
-        return sandbox.run(job, folder=tmp_path / "job", timeout_seconds=60)
+    recipe = Recipe(epochs=2, batch_size=8, lr=0.01)
+    return lambda source, threads=1: TrainJob(source=source, data=data, recipe=recipe, seed=1, threads=threads)
 
-    return run
+
+@pytest.fixture
+def train(sandbox, train_job, tmp_path):
+    return lambda *args, **kwargs: sandbox.run(train_job(*args, **kwargs), folder=tmp_path / "job", timeout_seconds=60)
 
 
 def test_the_guard_lets_fvcore_count(sandbox, network):
@@ -174,6 +174,17 @@ def test_a_dead_zygote_is_replaced_and_the_job_repeated(network, zygotes, strays
         with pytest.raises(SandboxError, match="died twice"):
             ending.result()
         _wait_until(lambda: strays() == [])
+
+
+def test_a_training_gives_way_to_others_as_a_process_and_as_a_session(train_job, network, strays):
+    with ThreadPoolExecutor(1) as pool:
+        with Sandbox() as sandbox:
+            ending = pool.submit(sandbox.run, train_job(network(HANG)), timeout_seconds=60)
+            _wait_until(lambda: any(os.getpriority(os.PRIO_PROCESS, process) == 10 for process in strays()))
+            groups = [path for process in strays() if (path := Path(f"/proc/{process}/autogroup")).exists()]
+            _wait_until(lambda: all(group.read_text().endswith("nice 10\n") for group in groups))
+        with pytest.raises(SandboxError, match="closed"):
+            ending.result()
 
 
 def test_close_ends_jobs_under_way(network, strays):

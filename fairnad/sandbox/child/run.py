@@ -107,6 +107,8 @@ def _limit(request: ForkRequest, job: Job) -> None:
         Path("/proc/self/oom_score_adj").write_text("1000")
     if isinstance(job, TrainJob):
         os.nice(_TRAINING_NICENESS)
+        with contextlib.suppress(OSError):  # a job is a session, and where those are scheduled as groups this counts
+            Path("/proc/self/autogroup").write_text(str(_TRAINING_NICENESS))
     limits = {resource.RLIMIT_CORE: 0, resource.RLIMIT_NOFILE: _MAX_OPEN_FILES}
     if not isinstance(job, PrepareJob):  # the largest file is a report, or what a training held in memory
         is_training = isinstance(job, TrainJob)
