@@ -99,6 +99,8 @@ class DraftsConfig(_Section):
     """What a language model writes: the whole network (the paper), edits of it, or one class; auto: one class."""
     fallback: Literal["rules", "none"] = "rules"
     """Whether a program mends what a language model's tries left broken or too large."""
+    library: NonNegativeInt = 0
+    """Classes of trained children that a prompt for one class shows, by ideas of the same main category."""
     concurrency: PositiveInt | None = None
     """Places of the plan that are drafted side by side; without it 1, or `llm.concurrency` where a model writes."""
 
@@ -156,6 +158,8 @@ class VerificationConfig(_Section):
     integrity: Literal["enforce", "warn", "off"] = "enforce"
     novel_in: Literal["history", "parent"] = "history"
     """A graph must be new in the whole history, or merely differ from its parent's (the paper)."""
+    structure_judge: Literal["graph", "llm"] = "graph"
+    """Who says whether a new network is one of several layers: its graph, or the language model (the paper)."""
     timeout_seconds: PositiveFloat = 60.0
     memory_bytes: PositiveInt = 4 * 2**30
 
@@ -250,6 +254,15 @@ class Config(_Section):
         if self.num_children < 1:
             raise ConfigError(
                 f"recheck {self.recheck} leaves no child of a budget of {self.budget}; recheck less, or raise it"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _has_its_judge(self) -> Config:
+        if self.verification.structure_judge == "llm" and self.drafts.generator != "llm":
+            raise ConfigError(
+                "verification.structure_judge is llm, but no language model is asked: drafts.generator is "
+                f"{self.drafts.generator}; set it to llm, or verification.structure_judge to graph"
             )
         return self
 

@@ -58,6 +58,7 @@ def test_the_paper_differs_from_the_defaults_as_the_method_page_says():
         "drafts.fallback": "none",
         "verification.integrity": "warn",
         "verification.novel_in": "parent",
+        "verification.structure_judge": "llm",
     }
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
-from fairnad.records import Costs, Draft, Failed, Idea, Limits, MutationTarget, Verdict
+from fairnad.records import Child, Costs, Draft, Failed, Idea, Limits, MutationTarget, Verdict
 
 __all__ = ["GENERATORS", "Generator", "Mender", "Parent", "Refinement", "Request"]
 
@@ -26,13 +26,17 @@ class Parent:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One child asked for. `seed` names the random stream of this attempt: equal requests give equal drafts."""
+    """One child asked for. `seed` names the random stream of this attempt: equal requests give equal drafts.
+
+    `earlier` are the trained children that the decision knew, for a generator that learns from them.
+    """
 
     parent: Parent
     idea: Idea
     target: MutationTarget
     limits: Limits
     seed: str
+    earlier: tuple[Child, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +45,8 @@ class Refinement:
 
     `edit` is the source to edit: the mutated network after a gain, its parent (the grandparent of the child to come)
     after a loss. `before` and `after` are the two sources of the record, `idea` is the idea between them.
-    `used` are the ids of the ideas that `edit` was already mutated by.
+    `used` are the ids of the ideas that `edit` was already mutated by, `earlier` the trained children that the decision
+    knew.
     """
 
     edit: Parent
@@ -52,6 +57,7 @@ class Refinement:
     used: frozenset[str]
     limits: Limits
     seed: str
+    earlier: tuple[Child, ...] = ()
 
 
 class Generator(Protocol):

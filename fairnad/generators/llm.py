@@ -18,6 +18,7 @@ from fairnad.config import Config
 from fairnad.errors import ReplyError
 from fairnad.generators.base import Refinement, Request
 from fairnad.generators.fit import Measure
+from fairnad.generators.library import ProvenClass, proven_classes
 from fairnad.generators.llm_edits import apply_edits
 from fairnad.generators.llm_prompts import Questions
 from fairnad.generators.mending import mend
@@ -67,6 +68,7 @@ class LLMGenerator:
         self._rules = RulesGenerator(ideas, measure)
         self._measure = measure
         self._style = config.drafts.style
+        self._library_size = config.drafts.library
         self._has_own_ideas = config.ideas.source == "llm"
         self._has_fallback = config.drafts.fallback == "rules"
 
@@ -96,7 +98,8 @@ class LLMGenerator:
         parent, part = _parent(request), self._part(_as_request(request, draft.idea))
         if part is not None and draft.idea is not None:
             # A small model copies what it is shown, so it writes the class once more and sees the error alone.
-            prompt = self._questions.module(part, draft.idea, error=verdict.reason)
+            library = self._library(_as_request(request, draft.idea), part)
+            prompt = self._questions.module(part, draft.idea, library, error=verdict.reason)
             return self._rewrite(draft, request, prompt, lambda reply: _put(reply, part))
         if self._style == "rewrite":
             prompt = self._questions.repair(draft, verdict, request)
@@ -115,7 +118,9 @@ class LLMGenerator:
             return Failed(Failure.NO_DRAFT, "drafts.fallback is none")
         if verdict.failure is Failure.BUDGET:
             return self._rules.shrink(replace(draft, note=f"{draft.note}; mended by program"), verdict, request)
-        mended = mend(draft.source, verdict, _parent(request), self._measure)
+        asked = _as_request(request, draft.idea)
+        shown = {proven.name: proven.code for proven in self._library(asked, self._part(asked))}
+        mended = mend(draft.source, verdict, _parent(request), self._measure, shown=shown)
         if mended is None:
             return Failed(Failure.NO_DRAFT, f"no program mends this: {verdict.reason}")
         note = f"{draft.note}; mended by program: {mended.note}"
@@ -124,7 +129,7 @@ class LLMGenerator:
     def _write(self, request: Request) -> Draft | Failed:
         part, parent = self._part(request), request.parent.source
         if part is not None:
-            prompt = self._questions.module(part, request.idea)
+            prompt = self._questions.module(part, request.idea, self._library(request, part))
             return self._draft(request.seed, prompt, lambda reply: _put(reply, part), request.idea, part=part)
         if self._style == "edits":
             prompt = self._questions.mutation("edits", request)
@@ -138,6 +143,12 @@ class LLMGenerator:
             return None
         rng = random.Random(f"{request.seed}/part")
         return choose_part(request.parent.source, request.idea, request.target, rng)
+
+    def _library(self, request: Request, part: Part | None) -> tuple[ProvenClass, ...]:
+        """Return the classes of earlier children that a question for `part` shows; the same in each call."""
+        if part is None:
+            return ()
+        return proven_classes(part, request.idea.main, request.earlier, self._library_size)
 
     def _ask_with_idea(self, prompt: Prompt, parent: str, seed: str) -> Draft | Failed:
         """Return the draft of a reply that begins with the model's own idea."""
@@ -281,7 +292,7 @@ def _as_request(request: Request | Refinement, idea: Idea | None) -> Request:
         return request if idea is None else replace(request, idea=idea)
     rng = random.Random(f"{request.seed}/target")
     target = rng.choice((MutationTarget.NEW_MODULE, MutationTarget.CHANGE_MODULE))
-    return Request(request.edit, idea or request.idea, target, request.limits, request.seed)
+    return Request(request.edit, idea or request.idea, target, request.limits, request.seed, request.earlier)
 
 
 def _idea_in(reply: str) -> Idea:

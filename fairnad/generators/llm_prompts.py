@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from fairnad.architectures.source import Source
 from fairnad.errors import ConfigError
 from fairnad.generators.base import Parent, Refinement, Request
+from fairnad.generators.library import ProvenClass
 from fairnad.generators.modules import Part, describe_stages
 from fairnad.knowledge.attributes import AttributeTree
 from fairnad.llm.base import Prompt
@@ -50,9 +51,9 @@ class Questions:
             inputs["shapes"] = ""  # a small model takes them for lines of the source, and edits them
         return self._render(task, inputs)
 
-    def module(self, part: Part, idea: Idea, *, error: str = "") -> Prompt:
-        """Return the question for one class, after an `error` of an earlier try or without one."""
-        told = {"contract": part.contract, "context": part.context, "example": part.example}
+    def module(self, part: Part, idea: Idea, library: Sequence[ProvenClass] = (), *, error: str = "") -> Prompt:
+        """Return the question for one class beside those in `library`, after an `error` or without."""
+        told = {"contract": part.contract, "context": part.context, "example": part.example, "library": library}
         return self._render("module", {"idea": idea.text, "error": error, **told})
 
     def own_idea(self, parent: Parent, limits: Limits) -> Prompt:

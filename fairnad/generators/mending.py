@@ -10,8 +10,9 @@ from __future__ import annotations
 import ast
 import itertools
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from fairnad.architectures.parsing import parse_quietly
 from fairnad.architectures.parts import part_sources
@@ -20,7 +21,7 @@ from fairnad.architectures.source import Edit, Source, argument_of, callee_name,
 from fairnad.errors import ConfigError
 from fairnad.generators.fit import Measure
 from fairnad.generators.llm_edits import add_imports, code_of
-from fairnad.llm.completeness import missing_names
+from fairnad.llm.names import missing_names
 from fairnad.records import Failure, Verdict
 
 __all__ = ["Mended", "mend"]
@@ -62,21 +63,31 @@ _MAX_CANDIDATES = 160
 _BATCH = 8
 
 
-def mend(source: str, verdict: Verdict, parent: str, measure: Measure) -> Mended | None:
-    """Return `source` with what `verdict` complains of mended, or None; `parent` is the network it was made from."""
+def mend(
+    source: str, verdict: Verdict, parent: str, measure: Measure, *, shown: Mapping[str, str] = MappingProxyType({})
+) -> Mended | None:
+    """Return `source` with what `verdict` complains of mended, or None; `parent` is the network it was made from.
+
+    `shown` are the classes, name to code, that its writer was shown: it may use one as if it were there.
+    """
     try:
         parsed, before = Source(source), Source(parent)
     except ConfigError:
         return None
-    return _mend_names(parsed, before) or _mend_constructors(parsed) or _mend_sizes(parsed, before, verdict, measure)
+    return (
+        _mend_names(parsed, before, shown)
+        or _mend_constructors(parsed)
+        or _mend_sizes(parsed, before, verdict, measure)
+    )
 
 
-def _mend_names(source: Source, parent: Source) -> Mended | None:
+def _mend_names(source: Source, parent: Source, shown: Mapping[str, str] = MappingProxyType({})) -> Mended | None:
     """Import what is used but not imported, and take what was left out from the parent or from the ready-made parts."""
     missing = missing_names(source.tree)
     if "Network" not in source.definitions:
         missing = missing | {"Network"}
-    parts = {name: text for name, text in part_sources().items() if name in missing and name not in parent.definitions}
+    ready = {**part_sources(), **shown}
+    parts = {name: text for name, text in ready.items() if name in missing and name not in parent.definitions}
     left_out = {name for start in missing for name in parent.reached_from(start)} - source.definitions.keys()
     taken = {name: code_of(parent, name) for name in parent.definitions if name in left_out} | parts
     layers = sorted(name for name in missing & {*_LAYERS.split()} if name not in taken)
@@ -87,7 +98,7 @@ def _mend_names(source: Source, parent: Source) -> Mended | None:
     text = add_imports(text, imports, names=sorted(missing | missing_names(parse_quietly(text))))
     if text == source.text:
         return None
-    origin = "the parts" if parts else "the parent"
+    origin = "an earlier child" if shown.keys() & parts else "the parts" if parts else "the parent"
     return Mended(text, f"took {', '.join(sorted(taken))} from {origin}" if taken else "imported what was missing")
 
 

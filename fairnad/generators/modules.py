@@ -23,7 +23,7 @@ from fairnad.generators.operators.sites import NORMS, Site, find_sites, find_sta
 from fairnad.generators.operators.specialize import block_uses, choose_uses, free_name
 from fairnad.records import Idea, IdeaKind, MutationTarget
 
-__all__ = ["Part", "PartKind", "choose_part", "describe_stages"]
+__all__ = ["Part", "PartKind", "choose_part", "constructor", "describe_stages", "shapes"]
 
 
 class PartKind(str, Enum):
@@ -35,6 +35,15 @@ class PartKind(str, Enum):
     """A new block in the place of one that `Network` uses, in some of its stages or in all."""
     NETWORK = "network"
     """`Network` itself."""
+
+    def is_name_of(self, name: str) -> bool:
+        """Return whether a class of this name was asked for as one of this kind."""
+        wanted = _NAMES.get(self)
+        return wanted is not None and name.rstrip("0123456789") == wanted
+
+
+_NAMES = {PartKind.LAYER: "AddedLayer", PartKind.BLOCK: "NewBlock"}
+"""How new classes are called; a number follows where the parent has the name already."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +131,29 @@ def describe_stages(source: Source) -> str:
     return "\n".join(f"self.{name}: {read} channels in, {written} channels out" for name, read, written in stages)
 
 
+def constructor(source: Source, block: str) -> str:
+    """Return the arguments of the constructor of a class, with their defaults."""
+    init = method(source.classes[block], "__init__")
+    if init is None:
+        return ""
+    names = [argument.arg for argument in init.args.args[1:]]
+    defaults = [f"={ast.unparse(value)}" for value in init.args.defaults]
+    texts = [""] * (len(names) - len(defaults)) + defaults
+    return ", ".join(f"{name}{text}" for name, text in zip(names, texts, strict=True))
+
+
+def shapes(source: Source, block: str) -> str:
+    """Return what the `forward` of a block takes and returns, in a sentence."""
+    init = method(source.classes[block], "__init__")
+    names = [argument.arg for argument in init.args.args[1:]] if init is not None else []
+    if {"in_channels", "out_channels", "stride"} <= set(names):
+        return (
+            "Its `forward(self, x)` takes x of shape (B, in_channels, H, W) and returns a tensor of shape "
+            "(B, out_channels, H / stride, W / stride)."
+        )
+    return f"Its `forward` takes and returns what that of `{block}` does."
+
+
 def _is_about_network(idea: Idea, target: MutationTarget) -> bool:
     if target is MutationTarget.NETWORK or idea.kind is IdeaKind.SCALE_UP or idea.granularity == "network":
         return True
@@ -144,7 +176,7 @@ def _layer(source: Source, idea: Idea, target: MutationTarget, rng: random.Rando
     if place is None:
         return None
     site, channels = place
-    name = free_name(source, "AddedLayer")
+    name = free_name(source, _NAMES[PartKind.LAYER])
     change = Change(source)
     change.put_behind(site, "added", f"{name}({channels})")
     contract = (
@@ -184,10 +216,10 @@ def _block(source: Source, idea: Idea, target: MutationTarget, rng: random.Rando
     statements = (
         choose_uses(uses[block], idea.text.lower(), rng) if target is MutationTarget.NEW_MODULE else uses[block]
     )
-    name = free_name(source, "NewBlock")
+    name = free_name(source, _NAMES[PartKind.BLOCK])
     edits = [Edit(*source.span(node), name) for nodes in statements.values() for node in nodes]
     contract = (
-        f"Class `{name}`, built as `{name}({_constructor(source, block)})`. {_shapes(source, block)} It takes the "
+        f"Class `{name}`, built as `{name}({constructor(source, block)})`. {shapes(source, block)} It takes the "
         f"place of `{block}`, so the same arguments and shapes must work, but inside it follows the idea."
     )
     return Part(
@@ -201,32 +233,11 @@ def _block(source: Source, idea: Idea, target: MutationTarget, rng: random.Rando
     )
 
 
-def _constructor(source: Source, block: str) -> str:
-    init = method(source.classes[block], "__init__")
-    if init is None:
-        return ""
-    names = [argument.arg for argument in init.args.args[1:]]
-    defaults = [f"={ast.unparse(value)}" for value in init.args.defaults]
-    texts = [""] * (len(names) - len(defaults)) + defaults
-    return ", ".join(f"{name}{text}" for name, text in zip(names, texts, strict=True))
-
-
-def _shapes(source: Source, block: str) -> str:
-    init = method(source.classes[block], "__init__")
-    names = [argument.arg for argument in init.args.args[1:]] if init is not None else []
-    if {"in_channels", "out_channels", "stride"} <= set(names):
-        return (
-            "Its `forward(self, x)` takes x of shape (B, in_channels, H, W) and returns a tensor of shape "
-            "(B, out_channels, H / stride, W / stride)."
-        )
-    return f"Its `forward` takes and returns what that of `{block}` does."
-
-
 def _others(source: Source, name: str) -> str:
     """Return the first lines of the other classes in use: their names and constructors."""
     lines = []
     for other in source.used:
         init = method(source.definitions[other], "__init__")
         if other not in ("Network", name) and init is not None:
-            lines.append(f"class {other}(nn.Module):  # {other}({_constructor(source, other)})")
+            lines.append(f"class {other}(nn.Module):  # {other}({constructor(source, other)})")
     return "\n".join(lines)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
-from fairnad.llm.python_text import CODE_START, Module, Parser, Problem
+from fairnad.llm.python_text import Module, Parser, Problem, starts_code
 
 __all__ = ["Block", "bare_blocks", "extensions", "fenced_blocks", "longest_module", "pieces", "with_fences_on_lines"]
 
@@ -24,7 +24,7 @@ _OTHER_LANGUAGES = re.compile(
 _DIFF = re.compile(r"^(?:@@ |--- [\w/.]|\+\+\+ [\w/.]|diff --git )", re.MULTILINE)
 _TAGS_AT_START = re.compile(r"^(?:</?[A-Za-z][\w-]{0,20}>|<!\[CDATA\[)+", re.MULTILINE)
 _TAGS_AT_END = re.compile(r"(?:</[A-Za-z][\w-]{0,20}>|\]\]>)+[ \t]*$", re.MULTILINE)
-_INLINE_FENCE = re.compile(r"(?<=[^`\s])(?=[ \t]{0,3}`{3})")
+_BACKTICKS = re.compile(r"`{3,}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ class Block:
             return True
         if _OTHER_LANGUAGES.match(self.label) or _DIFF.search(self.text):
             return False
-        return any(CODE_START.match(line.strip()) for line in self.text.split("\n"))
+        return any(starts_code(line.strip()) for line in self.text.split("\n"))
 
 
 def fenced_blocks(lines: list[str]) -> list[Block]:
@@ -52,7 +52,7 @@ def fenced_blocks(lines: list[str]) -> list[Block]:
     ends: list[tuple[int, int]] = []
     opener: tuple[int, re.Match[str]] | None = None
     for number, line in enumerate(lines):
-        fence = _FENCE.match(line)
+        fence = _FENCE.match(line) if "```" in line or "~~~" in line else None
         if fence is None:
             continue
         if opener is None:
@@ -82,10 +82,12 @@ def extensions(block: Block, lines: list[str]) -> Iterator[Block]:
 
 def bare_blocks(text: str, parser: Parser) -> list[tuple[Block, Module | Problem]]:
     """Return the pieces of `text` that are code between lines of prose, each parsed or with its problem."""
-    lines = _TAGS_AT_END.sub("", _TAGS_AT_START.sub("\n", text)).rstrip().split("\n")
-    starts = [number for number, line in enumerate(lines) if CODE_START.match(line)]
+    if "<" in text or "]]>" in text:
+        text = _TAGS_AT_END.sub("", _TAGS_AT_START.sub("\n", text))
+    lines = text.rstrip().split("\n")
+    starts = [number for number, line in enumerate(lines) if starts_code(line)]
     if not starts:  # an indented block, which is code in Markdown too; one space is that of a diff
-        starts = [number for number, line in enumerate(lines) if line[:2] == "  " and CODE_START.match(line.strip())]
+        starts = [number for number, line in enumerate(lines) if line[:2] == "  " and starts_code(line.strip())]
         margin = min((len(lines[number]) - len(lines[number].lstrip(" ")) for number in starts), default=0)
         lines = [_dedented(line, margin) for line in lines] if margin else lines
     found: list[tuple[Block, Module | Problem]] = []
@@ -113,15 +115,23 @@ def longest_module(text: str, parser: Parser) -> tuple[Module | Problem, int]:
     cut = min(result.line, len(lines)) - 1
     while cut > 0 and (not lines[cut].strip() or lines[cut][0] in " \t)]}#"):
         cut -= 1
-    if CODE_START.match(lines[cut]):  # the definition is broken; any other line at the margin is prose
+    if starts_code(lines[cut]):  # the definition is broken; any other line at the margin is prose
         return result, max(result.line, 1)
     head = parser.parse("\n".join(lines[:cut]))
     return (head, cut) if isinstance(head, Module) else (replace(head, is_at_end=False), max(result.line, 1))
 
 
 def with_fences_on_lines(text: str) -> str:
-    """Return `text` with a line break before each fence that stands within a line."""
-    return _INLINE_FENCE.sub("\n", text)
+    """Return `text` with a line break before each fence that stands within a line, behind at most three spaces."""
+    pieces, position = [], 0
+    for fence in _BACKTICKS.finditer(text):
+        place = fence.start()
+        while place > max(position, fence.start() - 3) and text[place - 1] in " \t":
+            place -= 1
+        if place > position and text[place - 1] != "`" and not text[place - 1].isspace():
+            pieces.append(text[position:place])
+            position = place
+    return "\n".join([*pieces, text[position:]])
 
 
 def _block(lines: list[str], first: int, last: int) -> Block:
@@ -132,7 +142,7 @@ def _block(lines: list[str], first: int, last: int) -> Block:
     assert label is not None
     name = label[1].lower()
     for rest in (opener[3].strip(), label[2]):
-        if CODE_START.match(rest):  # code that follows its fence on the same line
+        if starts_code(rest):  # code that follows its fence on the same line
             content = [rest, *content]
             name = "python"
             break

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import ast
+import gc
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import NoReturn
 
 from fairnad.errors import ReplyError
 from fairnad.llm.answers import answer_of
@@ -17,11 +19,12 @@ from fairnad.llm.completeness import (
     ends_early,
     is_same_code,
     left_out,
-    missing_names,
+    mentioned,
     tells_of_omission,
     top_definitions,
 )
 from fairnad.llm.loose_json import Json, value_at
+from fairnad.llm.names import nodes_of
 from fairnad.llm.python_text import Module, Parser
 
 __all__ = ["extract_code", "read_class", "read_edits"]
@@ -37,9 +40,7 @@ def extract_code(reply: str, *, parent: str | None = None, is_truncated: bool = 
     Raises:
         ReplyError: of the kinds empty, no_code, syntax, no_network_class, truncated, incomplete and unchanged.
     """
-    before = Parser().parse(parent) if parent is not None else None
-    wanted = _Wanted("Network", before if isinstance(before, Module) else None)
-    return _extract(reply, wanted, Parser(), is_truncated=is_truncated)
+    return _read(reply, "Network", parent=parent, is_truncated=is_truncated)
 
 
 def read_class(reply: str, name: str | None = None) -> str:
@@ -48,7 +49,7 @@ def read_class(reply: str, name: str | None = None) -> str:
     Raises:
         ReplyError: as `extract_code` does; no_network_class where the class is not defined.
     """
-    return _extract(reply, _Wanted(name), Parser(), is_truncated=False)
+    return _read(reply, name)
 
 
 def read_edits(reply: str) -> tuple[tuple[str, str], ...]:
@@ -88,31 +89,59 @@ class _Wanted:
     parent: Module | None = None
 
 
-def _extract(reply: str, wanted: _Wanted, parser: Parser, *, is_truncated: bool) -> str:
-    text, is_truncated = _answer(reply, is_truncated=is_truncated)
+def _read(reply: str, name: str | None, *, parent: str | None = None, is_truncated: bool = False) -> str:
+    with _without_collection():
+        read = _compared(reply, name, parent, is_truncated)
+    if isinstance(read, ReplyError):
+        raise read
+    return read
+
+
+@contextmanager
+def _without_collection() -> Iterator[None]:
+    """Collect no garbage meanwhile: trees are many objects, which are looked at again and again but die by themselves.
+
+    They do so only where no error holds the frames that hold them: so refusals are returned here, not raised.
+    """
+    is_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if is_on:
+            gc.enable()
+
+
+def _compared(reply: str, name: str | None, parent: str | None, is_truncated: bool) -> str | ReplyError:
+    before = Parser().parse(parent) if parent is not None else None
+    wanted = _Wanted(name, before if isinstance(before, Module) else None)
+    return _extract(reply, wanted, Parser(), is_truncated=is_truncated)
+
+
+def _extract(reply: str, wanted: _Wanted, parser: Parser, *, is_truncated: bool) -> str | ReplyError:
+    try:
+        text, is_truncated = _answer(reply, is_truncated=is_truncated)
+    except ReplyError as error:
+        return error
     search = Search(wanted.name, parser)
     readings = []
     for found in search.fenced(text):
         readings.append(found)
-        if code := _chosen(found, wanted, parser, is_truncated=is_truncated):
-            return code
-    if code := _quoted(text, readings, wanted, parser):
-        return code
+        if chosen := _chosen(found, wanted, parser, is_truncated=is_truncated):
+            return chosen
+    if quoted := _quoted(text, readings, wanted, parser):
+        return quoted
     if not search.is_broken(readings[-1]):
         for found in search.bare(text):
             readings.append(found)
-            if code := _chosen(found, wanted, parser, is_truncated=is_truncated):
-                return code
+            if chosen := _chosen(found, wanted, parser, is_truncated=is_truncated):
+                return chosen
     return _explain(readings, is_truncated=is_truncated)
 
 
-def _chosen(found: Found, wanted: _Wanted, parser: Parser, *, is_truncated: bool) -> str | None:
-    """Return the last module that holds what is wanted, None if none defines it.
-
-    Raises:
-        ReplyError: those that define it cannot be used; for the reason of the last one.
-    """
-    refusals = []
+def _chosen(found: Found, wanted: _Wanted, parser: Parser, *, is_truncated: bool) -> str | ReplyError | None:
+    """Return the last module that holds what is wanted, or why it cannot be used; None if none defines it."""
+    last: ReplyError | None = None
     for place in reversed(range(len(found.modules))):
         block, module = found.modules[place]
         if not defines(module.tree, wanted.name):
@@ -122,10 +151,8 @@ def _chosen(found: Found, wanted: _Wanted, parser: Parser, *, is_truncated: bool
         refusal = _refusal(block, module, wanted, is_truncated=is_truncated)
         if refusal is None:
             return module.text.strip("\n").rstrip() + "\n"
-        refusals.append(refusal)
-    if refusals:
-        raise refusals[0]
-    return None
+        last = last or refusal
+    return last
 
 
 def _with_missing(module: Module, others: list[Module], parser: Parser) -> Module:
@@ -143,32 +170,32 @@ def _refusal(block: Block, module: Module, wanted: _Wanted, *, is_truncated: boo
         return ReplyError("incomplete", f"the code is not complete: {reason}")
     if wanted.parent is None:
         return None
-    if unwritten := missing_names(module.tree) & top_definitions(wanted.parent.tree):
+    borrowed = mentioned(module, top_definitions(wanted.parent.tree) - top_definitions(module.tree))
+    if borrowed and (unwritten := module.missing & borrowed):
         return ReplyError(
             "incomplete", f"the code uses {', '.join(sorted(unwritten))} of its parent without a definition"
         )
-    if is_same_code(module.tree, wanted.parent.tree):
+    if module.text.strip() == wanted.parent.text.strip() or is_same_code(module.tree, wanted.parent.tree):
         return ReplyError("unchanged", "the code is that of its parent")
     return None
 
 
-def _quoted(text: str, readings: list[Found], wanted: _Wanted, parser: Parser) -> str | None:
+def _quoted(text: str, readings: list[Found], wanted: _Wanted, parser: Parser) -> str | ReplyError | None:
     """Return the wanted code out of a string: a value in JSON, or one that is assigned in Python."""
     sign = f"class {wanted.name or ''}"
-    trees = [module.tree for found in readings for _, module in found.modules]
-    strings: list[object] = [node.value for tree in trees for node in ast.walk(tree) if isinstance(node, ast.Constant)]
+    # What a string says can stand there in another way only by escapes.
+    is_possible = sign in text or "\\" in text
+    trees = [module.tree for found in readings for _, module in found.modules] if is_possible else []
+    strings: list[object] = [node.value for tree in trees for node in nodes_of(tree) if isinstance(node, ast.Constant)]
     start = text.find("{")
     if 0 <= start <= text.find(sign):
         strings += _strings_in_json(text, start)
     candidates = [string for string in strings if isinstance(string, str) and sign in string and string != text]
     if not candidates:
         return None
-    try:
-        return _extract(max(candidates, key=len), wanted, parser, is_truncated=False)
-    except ReplyError as error:
-        if error.kind in ("empty", "no_code", "no_network_class"):
-            return None  # the string only mentions it
-        raise
+    found = _extract(max(candidates, key=len), wanted, parser, is_truncated=False)
+    is_mention = isinstance(found, ReplyError) and found.kind in ("empty", "no_code", "no_network_class")
+    return None if is_mention else found
 
 
 def _strings_in_json(text: str, start: int) -> list[str]:
@@ -186,20 +213,20 @@ def _strings_in_json(text: str, start: int) -> list[str]:
     return strings
 
 
-def _explain(readings: list[Found], *, is_truncated: bool) -> NoReturn:
-    """Raise what best describes a reply in which no module defines what is wanted."""
+def _explain(readings: list[Found], *, is_truncated: bool) -> ReplyError:
+    """Return what best describes a reply in which no module defines what is wanted."""
     problems = [(block, problem) for found in readings for block, problem in found.problems if block.is_python]
     modules = [(block, module) for found in readings for block, module in found.modules]
     is_cut = any(not block.is_closed and problem.is_at_end for block, problem in problems)
     if is_truncated or is_cut or any(_may_go_on(*pair) for pair in modules):
-        raise ReplyError("truncated", "the reply ends before its code is complete")
+        return ReplyError("truncated", "the reply ends before its code is complete")
     if any("indented block" in problem.message and tells_of_omission(problem.text) for _, problem in problems):
-        raise ReplyError("incomplete", "the code is not complete: a comment stands in place of it")
+        return ReplyError("incomplete", "the code is not complete: a comment stands in place of it")
     if problems:
-        raise ReplyError("syntax", f"the code is not valid Python: {problems[0][1].message}")
+        return ReplyError("syntax", f"the code is not valid Python: {problems[0][1].message}")
     if any(module.tree.body for _, module in modules):
-        raise ReplyError("no_network_class", "the code does not define the class that was asked for")
-    raise ReplyError("no_code", "the reply holds no Python code")
+        return ReplyError("no_network_class", "the code does not define the class that was asked for")
+    return ReplyError("no_code", "the reply holds no Python code")
 
 
 def _may_go_on(block: Block, module: Module) -> bool:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import ast
-import builtins
 import re
-from collections import deque
 from collections.abc import Iterator, Sequence
 
+from fairnad.llm.names import bindings, missing_names, nodes_of
 from fairnad.llm.python_text import Module
 
 __all__ = [
@@ -16,14 +15,14 @@ __all__ = [
     "ends_early",
     "is_same_code",
     "left_out",
-    "missing_names",
+    "mentioned",
     "tells_of_omission",
     "top_definitions",
 ]
 
 _DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
-_ALWAYS_BOUND = frozenset(dir(builtins)) | {"__file__", "__name__", "__class__", "__module__", "__qualname__"}
 
+_COMMENT = re.compile(r"^[^\S\n]*(#.*)", re.MULTILINE)
 _ELLIPSIS = re.compile(r"[\[(<{*\s]*(?:\.{3}|\u2026)|.*(?:\.{3}|\u2026)[\])>}*\s]*$")
 _ELLIPSIS_STATEMENT = re.compile(r"(?:^|:)[ \t]*\.\.\.", re.MULTILINE)
 _NO_WORDS = re.compile(r"(?:\.{3,}|\u2026)$")
@@ -44,39 +43,9 @@ def defines(tree: ast.Module, name: str | None) -> bool:
     for node in _top_statements(tree.body):
         if isinstance(node, ast.ClassDef) and name in (None, node.name):
             return True
-        if name is not None and isinstance(node, ast.Assign | ast.AnnAssign) and name in _bindings(node):
+        if name is not None and isinstance(node, ast.Assign | ast.AnnAssign) and name in bindings(node):
             return True
     return False
-
-
-def _bindings(node: ast.AST) -> set[str]:
-    """Return the names that `node` binds itself, not within it; {"*"} for a star import."""
-    if isinstance(node, _DEFINITIONS):
-        return {node.name}
-    if isinstance(node, ast.Import | ast.ImportFrom):
-        return {alias.asname or alias.name.partition(".")[0] for alias in node.names}
-    if isinstance(node, ast.Assign | ast.AnnAssign | ast.AugAssign):
-        targets = node.targets if isinstance(node, ast.Assign) else [node.target]
-        return {part.id for target in targets for part in ast.walk(target) if isinstance(part, ast.Name)}
-    return set()
-
-
-def missing_names(tree: ast.Module) -> set[str]:
-    """Return the names that are used but bound nowhere in the module, in whatever scope."""
-    used: set[str] = set()
-    bound: set[str] = set(_ALWAYS_BOUND)
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Name):
-            (used if isinstance(node.ctx, ast.Load) else bound).add(node.id)
-        elif isinstance(node, ast.arg):
-            bound.add(node.arg)
-        elif isinstance(node, ast.ExceptHandler | ast.MatchAs | ast.MatchStar):
-            bound.add(node.name or "")
-        elif isinstance(node, ast.Global):
-            bound.update(node.names)
-        else:
-            bound |= _bindings(node)
-    return set() if "*" in bound else used - bound
 
 
 def left_out(module: Module, name: str | None) -> str:
@@ -85,17 +54,17 @@ def left_out(module: Module, name: str | None) -> str:
     A comment such as "rest as before" counts where it stands in place of code: with an ellipsis, as the last thing of
     its block, or where names are missing. The same words above code that is there describe it.
     """
-    for node in ast.walk(module.tree) if _ELLIPSIS_STATEMENT.search(module.text) else ():
+    for node in nodes_of(module.tree) if "..." in module.text and _ELLIPSIS_STATEMENT.search(module.text) else ():
         if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and node.value.value is Ellipsis:
             return f"line {node.lineno}: `...` stands in place of code"
     for node in _top_statements(module.tree.body):
         if isinstance(node, ast.ClassDef) and name in (None, node.name) and _lacks_forward(node):
             return f"line {node.lineno}: class {node.name} has no forward"
-    end = max((node.end_lineno or 0 for node in module.tree.body if name in _bindings(node)), default=0)
+    end = max((node.end_lineno or 0 for node in module.tree.body if name in bindings(node)), default=0)
     is_missing: bool | None = None
     for line, comment, is_in_place in _omissions(module.text):
         if not (is_in_place and line <= end):
-            is_missing = bool(missing_names(module.tree)) if is_missing is None else is_missing
+            is_missing = bool(module.missing) if is_missing is None else is_missing
             if not is_missing:
                 continue
         return f"line {line}: {comment!r} stands in place of code"
@@ -116,24 +85,27 @@ def ends_early(tree: ast.Module) -> bool:
         last = last.body[-1]
     if not isinstance(last, ast.FunctionDef) or last.name not in ("forward", "__init__"):
         return False
-    return last.name == "__init__" or not any(isinstance(node, ast.Return | ast.Raise) for node in ast.walk(last))
+    return last.name == "__init__" or not any(isinstance(node, ast.Return | ast.Raise) for node in nodes_of(last))
 
 
 def is_same_code(one: ast.Module, other: ast.Module) -> bool:
     """Return whether two modules differ at most in comments, docstrings and layout."""
-    waiting: deque[tuple[object, object]] = deque([(one, other)])
+    waiting: list[tuple[object, object]] = [(one, other)]
     while waiting:
-        a, b = waiting.popleft()
+        a, b = waiting.pop()
         if type(a) is not type(b):
             return False
         if isinstance(a, ast.AST) and isinstance(b, ast.AST):
-            waiting.extend((_field(a, field), _field(b, field)) for field in a._fields)
+            pairs = [(_field(a, name), _field(b, name)) for name in a._fields]
         elif isinstance(a, list) and isinstance(b, list):
             if len(a) != len(b):
                 return False
-            waiting.extend(zip(a, b, strict=True))
+            pairs = list(zip(a, b, strict=True))
         elif a != b:
             return False
+        else:
+            continue
+        waiting += [(x, y) for x, y in pairs if x is not y]  # names and operators mostly are the same objects
     return True
 
 
@@ -142,21 +114,27 @@ def top_definitions(tree: ast.Module) -> set[str]:
     return {node.name for node in tree.body if isinstance(node, _DEFINITIONS)}
 
 
+def mentioned(module: Module, names: set[str]) -> set[str]:
+    """Return those of `names` that may stand in a module: Python reads some letters of other scripts as plain ones."""
+    return {name for name in names if name in module.text} if module.text.isascii() else names
+
+
 def definitions_for(module: Module, others: Sequence[Module]) -> str:
     """Return the statements of `others` that bind what `module` uses but does not, and what those use in turn.
 
     Where several of `others` bind a name, the last one is taken.
     """
-    wanted = missing_names(module.tree) if others else set()
+    known = {name for other in others for name in other.places.keys() - module.places.keys()}
+    wanted = set(module.missing) if mentioned(module, known) else set()
     sought = set(wanted)
     chosen: dict[tuple[int, int], str] = {}
-    places = [(n, k, node) for n, other in enumerate(others) for k, node in enumerate(other.tree.body)][::-1]
     while wanted:
         name = wanted.pop()
-        place = next(((n, k, node) for n, k, node in places if name in _bindings(node)), None)
-        if place is not None and place[:2] not in chosen:
-            chosen[place[:2]] = _statement_text(others[place[0]], place[2])
-            more = missing_names(ast.Module(body=[place[2]], type_ignores=[])) - sought
+        n = next((n for n in reversed(range(len(others))) if name in others[n].places), None)
+        if n is not None and (place := (n, others[n].places[name])) not in chosen:
+            node = others[n].tree.body[place[1]]
+            chosen[place] = _statement_text(others[n], node)
+            more = missing_names(ast.Module(body=[node], type_ignores=[])) - sought
             wanted |= more
             sought |= more
     for n in {n for n, _ in chosen}:  # more than is needed, but a reader expects the imports to be together
@@ -171,7 +149,7 @@ def _statement_text(module: Module, node: ast.stmt) -> str:
     """Return the lines of a statement, with its decorators."""
     decorators = node.decorator_list if isinstance(node, _DEFINITIONS) else []
     first = min([node.lineno, *(decorator.lineno for decorator in decorators)])
-    return "\n".join(module.text.split("\n")[first - 1 : node.end_lineno])
+    return "\n".join(module.lines[first - 1 : node.end_lineno])
 
 
 def _top_statements(body: list[ast.stmt]) -> Iterator[ast.stmt]:
@@ -185,15 +163,11 @@ def _top_statements(body: list[ast.stmt]) -> Iterator[ast.stmt]:
                 yield from _top_statements(handler.body)
 
 
-def _field(node: ast.AST, field: str) -> object:
-    value = getattr(node, field, None)
-    if (
-        field == "body"
-        and isinstance(node, (ast.Module, *_DEFINITIONS))
-        and ast.get_docstring(node, clean=False) is not None
-    ):
-        return value[1:] if isinstance(value, list) else value
-    return value
+def _field(node: ast.AST, name: str) -> object:
+    value = getattr(node, name)
+    if name != "body" or not isinstance(node, (ast.Module, *_DEFINITIONS)) or not isinstance(value, list):
+        return value
+    return value[1:] if ast.get_docstring(node, clean=False) is not None else value
 
 
 def _lacks_forward(node: ast.ClassDef) -> bool:
@@ -201,19 +175,31 @@ def _lacks_forward(node: ast.ClassDef) -> bool:
     bases = [base.attr if isinstance(base, ast.Attribute) else getattr(base, "id", "") for base in node.bases]
     if bases != ["Module"]:
         return False
-    bound = [inner for inner in node.body if "forward" in _bindings(inner)]
+    bound = [inner for inner in node.body if "forward" in bindings(inner)]
     return not bound or all(isinstance(inner, ast.Pass) for inner in getattr(bound[-1], "body", [node]))
 
 
 def _omissions(text: str) -> Iterator[tuple[int, str, bool]]:
     """Yield (line, text, whether it stands in place of code) of each comment that tells of code left out."""
+    if not _may_tell(text):
+        return  # nearly always; the rest takes longer
     lines = text.split("\n")
     indent_after = 0  # of the next line of code; the lines are read from the last one up
     for number in range(len(lines), 0, -1):
         content = lines[number - 1].lstrip()
         indent = len(lines[number - 1]) - len(content)
         comment = content.strip("# ")
-        if content.startswith("#") and (_OMISSION.search(comment) or _NO_WORDS.match(comment)):
+        if content.startswith("#") and _is_omission(comment):
             yield number, comment, _ELLIPSIS.match(comment) is not None or indent_after < indent
         elif content and not content.startswith("#"):
             indent_after = indent
+
+
+def _may_tell(text: str) -> bool:
+    """Return whether there may be such a comment: one look at all that are different."""
+    comments = "\n".join(dict.fromkeys(_COMMENT.findall(text)))
+    return "..." in comments or "\u2026" in comments or _OMISSION.search(comments) is not None
+
+
+def _is_omission(comment: str) -> bool:
+    return _OMISSION.search(comment) is not None or _NO_WORDS.match(comment) is not None

@@ -10,17 +10,20 @@ import html
 import re
 import textwrap
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
 
 from fairnad.architectures.parsing import parse_quietly
+from fairnad.llm.names import bindings, missing_names
 
-__all__ = ["CODE_START", "Module", "Parser", "Problem", "without_marks"]
+__all__ = ["Module", "Parser", "Problem", "starts_code", "without_marks"]
 
-CODE_START = re.compile(
+_CODE_START = re.compile(
     r"(?:import [\w.]+(?: as \w+)?(?:, *[\w.]+(?: as \w+)?)*|from [\w.]+ import [\w(*].*|class \w+ *[(:].*|"
     r"def \w+\(.*|@\w.*) *(?:#.*)?$"
 )
-"""A line that only code starts with."""
+_CODE_CHARS = frozenset("@cdfi")
+"""What those begin with: most lines need no look."""
 
 _MAX_CHARS = 256_000
 _ENOUGH_CHARS = 64_000
@@ -36,12 +39,27 @@ _PUNCTUATION = str.maketrans(
 )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Module:
     """Text that is Python, and its syntax tree."""
 
     text: str
     tree: ast.Module
+
+    @cached_property
+    def missing(self) -> frozenset[str]:
+        """The names that it uses but binds nowhere."""
+        return missing_names(self.tree)
+
+    @cached_property
+    def places(self) -> dict[str, int]:
+        """Where in the body each name is bound last."""
+        return {name: place for place, node in enumerate(self.tree.body) for name in bindings(node)}
+
+    @cached_property
+    def lines(self) -> list[str]:
+        """The lines of its text."""
+        return self.text.split("\n")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +83,9 @@ class Parser:
         if "&" in text and _ENTITY.search(text):  # first, because `a &lt; b` is Python too, but means something else
             text = html.unescape(text)
         result = self._parse(text)
-        if isinstance(result, Problem) and len(text) < _ENOUGH_CHARS and (plain := without_marks(text)) != text:
+        if isinstance(result, Module) or len(text) >= _ENOUGH_CHARS or self._parsed_chars > _ENOUGH_CHARS:
+            return result
+        if (plain := without_marks(text)) != text:
             second = self._parse(plain)
             if isinstance(second, Module) or second.line > result.line:
                 return second
@@ -85,6 +105,11 @@ class Parser:
             return Problem(text, 1, str(error) or type(error).__name__)
         self._parsed_chars += len(text)
         return _without_stray_words(Module(text, tree))
+
+
+def starts_code(line: str) -> bool:
+    """Return whether only code has such a line at its margin."""
+    return line[:1] in _CODE_CHARS and _CODE_START.match(line) is not None
 
 
 def without_marks(text: str) -> str:

@@ -14,6 +14,7 @@ from fairnad.mutations.base import Assignment, Mutation
 from fairnad.records import Child, Draft, Failed, FilledSlot, JudgedDraft, SlotKey, Verdict
 from fairnad.verification.base import Known, SourceVerifier
 from fairnad.verification.loop import feedback_loop
+from fairnad.verification.model_judge import ModelJudge
 from fairnad.verification.structure import repeats
 
 __all__ = ["Decision", "Drafting", "attempt_seed"]
@@ -50,12 +51,19 @@ class Decision:
 
 
 class Drafting:
-    """Who writes, who judges, and how often a draft may be mended."""
+    """Who writes, who judges, and how often a draft may be mended; `model_judge`, if any, has the last word."""
 
-    def __init__(self, generator: Generator, verifier: SourceVerifier, config: DraftsConfig) -> None:
+    def __init__(
+        self,
+        generator: Generator,
+        verifier: SourceVerifier,
+        config: DraftsConfig,
+        model_judge: ModelJudge | None = None,
+    ) -> None:
         self._generator = generator
         self._verifier = verifier
         self._config = config
+        self._model_judge = model_judge
 
     def fill(self, decision: Decision, refused: Sequence[JudgedDraft] = ()) -> FilledSlot:
         """Return the place filled, or left empty when the ideas are used up; `refused` are drafts of earlier ones."""
@@ -64,7 +72,7 @@ class Drafting:
         for attempt in range(drafts[-1].attempt + 1 if drafts else 0, self._config.max_per_slot):
             tried = frozenset(judged.draft.idea.id for judged in drafts if judged.draft.idea is not None)
             assignment = decision.assign(attempt, {**used, edits: used.get(edits, frozenset()) | tried})
-            drafts.extend(self._try(assignment, attempt, decision.hashes))
+            drafts.extend(self._try(decision, assignment, attempt))
             if drafts[-1].verdict.is_accepted:
                 break
         return FilledSlot(
@@ -83,23 +91,25 @@ class Drafting:
         *others, last = filled.drafts
         return (*others, replace(last, verdict=repeats(last.verdict)))
 
-    def _try(self, assignment: Assignment, attempt: int, hashes: frozenset[str]) -> list[JudgedDraft]:
+    def _try(self, decision: Decision, assignment: Assignment, attempt: int) -> list[JudgedDraft]:
         """Return one idea's draft and its rewrites, judged; the last one is the outcome."""
-        request, generator = assignment.request, self._generator
+        request, generator = replace(assignment.request, earlier=decision.known), self._generator
         is_plain = isinstance(request, Request)
         draft = generator.draft(request) if isinstance(request, Request) else generator.refine(request)
         target = request.target if isinstance(request, Request) else None
         if isinstance(draft, Failed):
             nothing = Draft("", generator.name, request.idea if is_plain else None, note=draft.reason)
             return [JudgedDraft(nothing, Verdict(draft.failure, draft.reason), attempt, target)]
-        known = Known(hashes, assignment.edits.graph_hash)
-        judged = feedback_loop(
-            draft,
-            request,
-            generator=generator,
-            judge=lambda source: self._verifier.judge(source, known),
-            config=self._config,
-        )
+        known = Known(decision.hashes, assignment.edits.graph_hash)
+
+        def judge(source: str) -> Verdict:
+            verdict = self._verifier.judge(source, known)
+            if self._model_judge is None:
+                return verdict
+            name = attempt_seed(decision.seed, attempt)
+            return self._model_judge.judge(verdict, source, parent=assignment.edits.source, attempt=name)
+
+        judged = feedback_loop(draft, request, generator=generator, judge=judge, config=self._config)
         return [JudgedDraft(one, verdict, attempt, target) for one, verdict in judged]
 
 

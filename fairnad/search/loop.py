@@ -27,6 +27,7 @@ from fairnad.search.progress import Progress
 from fairnad.search.schedule import SCHEDULES, Schedule
 from fairnad.search.trainings import Trainings
 from fairnad.verification.base import SourceVerifier
+from fairnad.verification.model_judge import ModelJudge
 
 __all__ = ["Search", "Tools"]
 
@@ -43,6 +44,8 @@ class Tools:
     verifier: SourceVerifier
     workshop: Workshop
     num_train_images: int
+    model_judge: ModelJudge | None = None
+    """The language model as the judge of structure, where it is one."""
 
 
 class Search:
@@ -69,7 +72,7 @@ class Search:
         self._trainings = Trainings(
             config, tools.history, tools.executor, self._board, progress, tools.num_train_images
         )
-        self._drafting = Drafting(tools.generator, tools.verifier, config.drafts)
+        self._drafting = Drafting(tools.generator, tools.verifier, config.drafts, tools.model_judge)
         self._crew = crew or Crew(config.num_drafted_at_once)
         self._board.drafting = self._crew.places
         decided = (one.decided for one in tools.history.decisions().values())

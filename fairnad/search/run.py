@@ -197,7 +197,7 @@ def make_tools(
     config = setting.config
     measure = _measure(sandbox, dataset)
     level = SamplingLevel.NONE if config.ideas.source == "flat" else SamplingLevel(config.ideas.level)
-    with writer(setting, dataset, measure, history, model=model, replayed=replayed) as generator:
+    with writer(setting, dataset, measure, history, model=model, replayed=replayed) as (generator, model_judge):
         yield Tools(
             history=history,
             executor=executor,
@@ -205,6 +205,7 @@ def make_tools(
             verifier=make_verifier(sandbox, dataset, config),
             workshop=Workshop(setting.ideas, level, config.limits, config.plan),
             num_train_images=dataset.num_train,
+            model_judge=model_judge,
         )
 
 

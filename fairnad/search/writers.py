@@ -1,4 +1,7 @@
-"""Who writes the drafts of a search: the rules, or a language model with its endpoint, journal and spend."""
+"""Who writes the drafts of a search: the rules, or a language model with its endpoint, journal and spend.
+
+The same language model may judge their structure.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,7 @@ from fairnad.config import Config, LLMConfig
 from fairnad.errors import ConfigError
 from fairnad.generators.base import GENERATORS, Generator
 from fairnad.generators.fit import Measure
+from fairnad.generators.library import MAX_CHARS
 from fairnad.history.store import History
 from fairnad.llm.base import LLM
 from fairnad.llm.endpoint import EndpointFacts
@@ -21,6 +25,7 @@ from fairnad.mutations.refinements import HYPERPARAMETER_IDEAS, SCALE_UP_IDEAS
 from fairnad.plugins import load
 from fairnad.records import DatasetInfo
 from fairnad.search.setting import Setting
+from fairnad.verification.model_judge import ModelJudge
 
 __all__ = ["Model", "connected", "writer"]
 
@@ -65,7 +70,7 @@ def connected(config: Config) -> Iterator[Model | None]:
         llm = config.llm
         if url.startswith(_LOCAL):
             llm = stack.enter_context(LocalServer(Path(url.removeprefix(_LOCAL)))).configured(llm)
-        facts = check_endpoint(llm, _LONGEST_PROMPT_CHARS[config.drafts.style])
+        facts = check_endpoint(llm, _longest_prompt_chars(config))
         _tell_estimate(config, llm, facts)
         yield Model(llm, facts)
 
@@ -79,12 +84,15 @@ def writer(
     *,
     model: Model | None = None,
     replayed: History | None = None,
-) -> Iterator[Generator]:
-    """Yield the generator that `setting` names; where a search is `replayed`, its journal answers for the model."""
+) -> Iterator[tuple[Generator, ModelJudge | None]]:
+    """Yield the generator that `setting` names, and the judge of structure, where that is a language model.
+
+    Where a search is `replayed`, its journal answers for the model.
+    """
     config, ideas = setting.config, setting.ideas.ideas
     make = load(config.drafts.generator, GENERATORS, what="generator")
     if config.drafts.generator != "llm":
-        yield make(ideas=ideas, measure=measure)
+        yield make(ideas=ideas, measure=measure), None
         return
     from fairnad.llm.client import Client
     from fairnad.llm.prompts import Prompts
@@ -93,24 +101,26 @@ def writer(
         client: LLM | None = None
         if model is not None:
             client = stack.enter_context(Client(model.config, model.facts, spend=Spend(model.config, history.spent())))
-        journal = (replayed or history).journal(model.facts.model if model is not None else "")
-        yield make(
+        llm = JournaledLLM(client, (replayed or history).journal(model.facts.model if model is not None else ""))
+        prompts = Prompts(_root(config))
+        generator = make(
             ideas=(*ideas, *SCALE_UP_IDEAS, *HYPERPARAMETER_IDEAS),
             measure=measure,
-            llm=JournaledLLM(client, journal),
-            prompts=Prompts(_root(config)),
+            llm=llm,
+            prompts=prompts,
             config=config,
             input_shape=dataset.input_shape,
             num_classes=dataset.num_classes,
             tree=setting.tree,
         )
+        yield generator, ModelJudge(llm, prompts) if _judges_structure(config) else None
 
 
 def _tell_estimate(config: Config, llm: LLMConfig, facts: EndpointFacts) -> None:
-    prompt_tokens = guess_tokens(_LONGEST_PROMPT_CHARS[config.drafts.style] // 2)
+    prompt_tokens = guess_tokens(_longest_prompt_chars(config) // 2)
     told = estimate(
         llm,
-        calls=_CALLS_A_CHILD * config.num_children,
+        calls=(_CALLS_A_CHILD + _judges_structure(config)) * config.num_children,
         prompt_tokens=prompt_tokens,
         reply_tokens=_REPLY_TOKENS,
         seconds_per_call=_SECONDS_A_CALL,
@@ -123,6 +133,15 @@ def _tell_estimate(config: Config, llm: LLMConfig, facts: EndpointFacts) -> None
         told.cost,
         told.hours,
     )
+
+
+def _longest_prompt_chars(config: Config) -> int:
+    style = "rewrite" if _judges_structure(config) else config.drafts.style  # the judge is shown two whole networks
+    return _LONGEST_PROMPT_CHARS[style] + config.drafts.library * MAX_CHARS
+
+
+def _judges_structure(config: Config) -> bool:
+    return config.verification.structure_judge == "llm"
 
 
 def _root(config: Config) -> Path | None:

@@ -37,6 +37,7 @@ class Evidence:
     limits: Limits
     integrity: Literal["enforce", "warn", "off"] = "enforce"
     novel_in: Literal["history", "parent"] = "history"
+    structure_judge: Literal["graph", "llm"] = "graph"
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,6 +57,7 @@ class Verifier:
             limits=self._limits,
             integrity=self._config.integrity,
             novel_in=self._config.novel_in,
+            structure_judge=self._config.structure_judge,
         )
         objections = [objection for judge in self._judges if (objection := judge(evidence)) is not None]
         return _verdict(evidence, objections)

@@ -1,4 +1,6 @@
+import random
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import pytest
 
@@ -8,11 +10,13 @@ from fairnad.config import Config, DraftsConfig, IdeasConfig
 from fairnad.errors import LLMError
 from fairnad.generators.base import GENERATORS, Mender, Parent, Refinement, Request
 from fairnad.generators.llm import LLMGenerator
+from fairnad.generators.modules import choose_part
 from fairnad.knowledge.attributes import AttributeTree
 from fairnad.llm.prompts import Prompts
 from fairnad.mutations.refinements import HYPERPARAMETER_IDEAS, SCALE_UP_IDEAS
 from fairnad.plugins import load
 from fairnad.records import Costs, Draft, Failed, Failure, Idea, IdeaKind, Limits, MutationTarget, Verdict
+from tests.fakes import child
 from tests.generators.scripted import ScriptedLLM, cut, fenced
 
 BASE = base_source("resnet", width=8, depth=1)
@@ -30,8 +34,9 @@ ERROR = Verdict(Failure.FORWARD_ERROR, "forward raised RuntimeError: expected 8 
 TOO_BIG = Verdict(Failure.BUDGET, "params are over the limit", costs=Costs(120_000, 3_000_000))
 
 
-def make(llm, style="rewrite", *, source="structured", fallback="rules", measure=None):
-    config = Config(drafts=DraftsConfig(style=style, fallback=fallback), ideas=IdeasConfig(source=source))
+def make(llm, style="rewrite", *, source="structured", fallback="rules", library=0, measure=None):
+    drafts = DraftsConfig(style=style, fallback=fallback, library=library)
+    config = Config(drafts=drafts, ideas=IdeasConfig(source=source))
     return LLMGenerator(
         [IDEA, GATE, *SCALE_UP_IDEAS, *HYPERPARAMETER_IDEAS],
         measure or (lambda sources: [None] * len(sources)),
@@ -306,3 +311,50 @@ def test_an_attempt_that_is_drafted_again_repeats_its_numbers():
     assert generator.draft(request()) == generator.draft(request())
     assert llm.services == [("1/1/I/0/0", 0)] * 2
     assert llm.prompts[0] == llm.prompts[1]
+
+
+GATING = "class {name}(nn.Module):\n    def __init__(self, channels):\n        super().__init__()\n"
+GATING += "        self.conv = {conv}\n\n    def forward(self, x):\n        return {result}\n"
+CONV = "nn.Conv2d(channels, channels, 1)"
+
+
+def gated():
+    """Return the request for a gate, and the same one after a child that has one."""
+    asked = request(GATE, MutationTarget.NEW_MODULE)
+    part = choose_part(BASE, GATE, asked.target, random.Random(0))
+    source = part.put(GATING.format(name=part.name, conv=CONV, result="x * torch.sigmoid(self.conv(x))"))
+    earlier = (replace(child(0), source=BASE), replace(child(1, idea=GATE), source=source))
+    return asked, replace(asked, earlier=earlier)
+
+
+def test_a_class_of_an_earlier_child_is_shown_where_that_is_wanted():
+    plain, asked = gated()
+    reply = fenced(GATING.format(name="AddedLayer", conv=CONV, result="x * self.conv(x)"))
+    prompts = {}
+    for name, size, one in (("none", 1, plain), ("off", 0, asked), ("shown", 1, asked), ("again", 1, asked)):
+        llm = ScriptedLLM(reply, reply)
+        generator = make(llm, "module", library=size)
+        draft = generator.draft(one)
+        generator.repair(draft, ERROR, one)
+        prompts[name] = [prompt.text for prompt in llm.prompts]
+        assert prompts[name][1].startswith(prompts[name][0])
+    assert prompts["none"] == prompts["off"]
+    assert prompts["shown"] == prompts["again"]
+    assert "AddedLayerBy1" not in prompts["off"][0]
+    assert "```python\n# AddedLayerBy1(channels): x of shape" in prompts["shown"][0]
+    assert "This class did well earlier" in prompts["shown"][0]
+    assert "something else than the classes above" in prompts["shown"][0]
+
+
+def test_a_class_that_was_shown_may_be_used_as_if_it_were_there(measure):
+    _, asked = gated()
+    llm = ScriptedLLM(
+        fenced(GATING.format(name="AddedLayer", conv="AddedLayerBy1(channels)", result="x + self.conv(x)"))
+    )
+    generator = make(llm, "module", library=1, measure=measure)
+    draft = generator.draft(asked)
+    assert measure([draft.source]) == (None,)
+    unknown = Verdict(Failure.FORWARD_ERROR, "forward raised NameError: AddedLayerBy1")
+    mended = generator.mend(draft, unknown, asked)
+    assert "took AddedLayerBy1 from an earlier child" in mended.note
+    assert measure([mended.source])[0] is not None

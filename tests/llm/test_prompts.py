@@ -74,6 +74,7 @@ INPUTS = {
         "contract": "class Gate, constructor Gate(channels), (B, C, H, W) to (B, C, H, W)",
         "context": PARENT,
         "example": "class Scale: ...",
+        "library": (),
         "error": "forward raised RuntimeError: sizes differ",
     },
     "mutation": MUTATION,

@@ -27,6 +27,8 @@ class Coder(FakeEndpoint):
         with self._lock:
             number = len(self.requests)
         prompt = request["messages"][-1]["content"]
+        if "You judge changes" in request["messages"][0]["content"]:
+            return completion("##response##yes", usage=(1000, 500))
         code = _CODE.findall(prompt)[-1 if "parent" not in prompt[-400:] else 0]
         rate = 0.001 * number
         code = code.replace("return self.fc(x)", f"return self.fc(nn.functional.dropout(x, {rate}, self.training))")
@@ -49,7 +51,7 @@ def settings(url, *more):
 def test_a_search_by_a_language_model_can_be_replayed_and_holds_no_key(coder, tmp_path):
     folder = tmp_path / "run"
     plan = ("budget=3", "plan.initial=1", "plan.fair=1", "plan.pareto=0", "plan.iterative_parents=1")
-    start_search(settings(coder.url, *plan), folder)
+    start_search(settings(coder.url, *plan, "verification.structure_judge=llm"), folder)
     with History.open(folder) as history:
         children = history.children()[1:]
         assert len(children) == 3
@@ -57,7 +59,9 @@ def test_a_search_by_a_language_model_can_be_replayed_and_holds_no_key(coder, tm
         assert {child.idea.kind.value for child in children} == {"knowledge", "own"}
         drafts = [judged.draft for child in children for judged in history.slot(child.key).drafts]
         assert all(draft.generator == "llm" and draft.prompt and draft.reply for draft in drafts)
-        assert sum(one.calls for one in history.task_calls()) == len(coder.requests)
+        calls = {one.task: one.calls for one in history.task_calls()}
+        assert sum(calls.values()) == len(coder.requests)
+        assert calls["structure"] == len(children)
         assert history.totals().tokens == 1500 * len(coder.requests)
     held = [path for path in folder.rglob("*") if path.is_file() and CANARY.encode() in path.read_bytes()]
     assert held == []

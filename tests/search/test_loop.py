@@ -306,6 +306,20 @@ def test_a_network_that_was_recorded_meanwhile_is_drafted_anew(ideas):
     assert len({child.graph_hash for child in bench.children}) == 5
 
 
+@pytest.mark.parametrize("schedule", ["stage", "async"])
+def test_a_writer_is_told_of_the_children_that_the_decision_knew(ideas, schedule):
+    bench = Bench(ideas, schedule=schedule)
+    bench.run()
+    known = {
+        f"0/{key.generation}/{key.stage.value}/{key.slot}": one.known for key, one in bench.history.decisions().items()
+    }
+    assert bench.generator.requests
+    for request in bench.generator.requests:
+        slot = request.seed.removesuffix("/write").rpartition("/")[0]
+        assert tuple(child.id for child in request.earlier) == known[slot]
+        assert all(child.accuracy is not None for child in request.earlier if child.id)
+
+
 def test_without_stages_the_budget_is_spent_on_what_is_known_by_then(ideas):
     bench = Bench(ideas, schedule="async")
     bench.run()
