@@ -57,20 +57,29 @@ def train_again(history: History, executor: Executor, trainings: Sequence[Traini
     for training in trainings:
         if (training.child_id, training.seed) in left:
             executor.submit(training)
+    attempts: dict[tuple[int, int], int] = {}
     while left:
         for message in executor.messages(timeout_seconds=None):
-            if isinstance(message, Finished) and message.outcome is not None:
-                _record(history, message.training, message.outcome)
-                left.remove((message.training.child_id, message.training.seed))
+            training = message.training
+            key = training.child_id, training.seed
+            if not isinstance(message, Finished):
+                attempts[key] = history.attempt_started(training.child_id, f"slot {message.slot}", at=message.time)
+            elif message.outcome is None:
+                history.attempt_ended(attempts.pop(key), "failed", at=message.time)
+            else:
+                _record(history, training, message.outcome, attempt=attempts.pop(key), at=message.time)
+                left.remove(key)
 
 
-def _record(history: History, training: Training, outcome: Trained | Failed) -> None:
+def _record(history: History, training: Training, outcome: Trained | Failed, *, attempt: int, at: float) -> None:
     history.record_outcome(
         training.child_id,
         outcome,
         purpose="retrain" if training.split == "test" else "recheck",
         seed=training.seed,
         weights=f"children/{training.folder}/weights.safetensors",
+        attempt=attempt,
+        at=at,
     )
     told = (
         f"{100 * outcome.accuracy:.2f} % ({outcome.split})" if isinstance(outcome, Trained) else outcome.failure.value

@@ -1,5 +1,8 @@
 """The recheck: paid inside the budget, on fresh seeds, not repeated, and honoured by the choice of the best."""
 
+import contextlib
+import sqlite3
+
 import pytest
 
 from fairnad.config import Config, load_config
@@ -36,6 +39,14 @@ def test_the_best_three_are_trained_twice_more_inside_the_budget(searched):
     assert sum(child.key.stage is not Stage.BASE for child in children) == 6
     assert {child_id for child_id, seeds in again.items() if len(seeds) == 2} == top
     assert sum(map(len, again.values())) == 6
+
+
+def test_each_training_has_its_attempt(searched):
+    with contextlib.closing(sqlite3.connect(searched / "history.db")) as db:
+        attempts = db.execute("SELECT child, state FROM attempts ORDER BY child").fetchall()
+        evaluated = db.execute("SELECT child, 'finished' FROM evaluations ORDER BY child").fetchall()
+    assert attempts == evaluated
+    assert len(attempts) == 13
 
 
 def test_the_best_is_that_of_the_best_mean_of_all_its_trainings(searched):
