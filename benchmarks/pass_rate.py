@@ -1,6 +1,6 @@
 """How many children a language model makes, on fixed pairs of parent and idea; and what a program adds to that.
 
-python benchmarks/pass_rate.py --llm URL|local:FILE.gguf [--pairs N] [--config paper|default] [--out FOLDER]
+python benchmarks/pass_rate.py --llm URL|local:FILE.gguf [--pairs N] [--first N] [--config paper|default] [--out FOLDER]
 
 Runs that were stopped go on from the journal in the folder.
 """
@@ -67,7 +67,8 @@ class Outcome:
 
 
 def main(arguments: argparse.Namespace) -> None:
-    config = load_config(arguments.config, arguments.set)
+    # Whatever the configuration: the children of both are counted by the same judge.
+    config = load_config(arguments.config, [*arguments.set, "verification.structure_judge=graph"])
     with contextlib.ExitStack() as stack:
         llm = stack.enter_context(journaled(arguments.llm, config, arguments.out))
         sandbox = stack.enter_context(Sandbox())
@@ -85,7 +86,7 @@ def main(arguments: argparse.Namespace) -> None:
             tree=AttributeTree.load(),
         )
         outcomes = []
-        for number in range(arguments.pairs):
+        for number in range(arguments.first, arguments.first + arguments.pairs):
             began = time.monotonic()
             outcome = bench.ask(number, parents, generator, config)
             outcomes.append(outcome)
@@ -235,7 +236,8 @@ def interval(hits: int, total: int) -> str:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description="Children that pass verification, by fixed pairs of parent and idea.")
     parser.add_argument("--llm", required=True, help="URL of an endpoint, or local:FILE.gguf")
-    parser.add_argument("--pairs", type=int, default=60)
+    parser.add_argument("--pairs", type=int, default=40)
+    parser.add_argument("--first", type=int, default=10, help="number of the first pair; prompts were tuned on 0 to 9")
     parser.add_argument("--config", default="default", help="configuration: its drafts and verification count")
     parser.add_argument("--set", action="append", default=[], metavar="a.b=c", help="override of one setting")
     parser.add_argument("--out", type=Path, default=Path("runs/pass-rate"))
