@@ -62,9 +62,11 @@ def build_knowledge(
     from rich.console import Console
 
     from fairnad.config import load_config
+    from fairnad.knowledge.build.loading import loading
 
     try:
-        from fairnad.knowledge.build.job import Plan, build
+        with loading():
+            from fairnad.knowledge.build.job import Plan, build
     except ImportError as error:
         raise ConfigError(f"building knowledge needs {error.name}: pip install 'fairnad[knowledge]'") from error
 

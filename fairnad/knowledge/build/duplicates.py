@@ -6,6 +6,7 @@ import hashlib
 import re
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 
 __all__ = ["merge_duplicates"]
 
@@ -54,13 +55,18 @@ def _stems(text: str) -> frozenset[str]:
 
 def _keys(stems: frozenset[str]) -> Iterator[tuple[int, ...]]:
     """Yield the bucket of each band: equal sets share all of them, sets that are alike some."""
-    hashes = [int.from_bytes(hashlib.blake2b(stem.encode(), digest_size=7).digest(), "big") for stem in stems]
+    least = list(map(min, zip(*map(_hashes, stems or ("",)), strict=True)))
     for band in range(_BANDS):
-        rows = range(band * _ROWS, (band + 1) * _ROWS)
-        yield (
-            band,
-            *(min((_MULTIPLIERS[row] * one + _OFFSETS[row]) % _PRIME for one in hashes or [0]) for row in rows),
-        )
+        yield (band, *least[band * _ROWS : (band + 1) * _ROWS])
+
+
+@lru_cache(maxsize=1 << 15)
+def _hashes(stem: str) -> tuple[int, ...]:
+    """Return a hash of `stem` for each row; ideas have few different words, so each is computed once."""
+    one = int.from_bytes(hashlib.blake2b(stem.encode(), digest_size=7).digest(), "big")
+    return tuple(
+        (multiplier * one + offset) % _PRIME for multiplier, offset in zip(_MULTIPLIERS, _OFFSETS, strict=True)
+    )
 
 
 def _constants(name: str) -> list[int]:

@@ -18,6 +18,7 @@ from fairnad.knowledge.attributes import AttributeTree
 from fairnad.knowledge.build.draft import DRAFT, tree_json, write_draft
 from fairnad.knowledge.build.keyword_extractor import KeywordExtractor
 from fairnad.knowledge.build.llm_extractor import LLMExtractor, longest_prompt
+from fairnad.knowledge.build.loading import loading
 from fairnad.knowledge.build.openaccess import Listed, read_index
 from fairnad.knowledge.build.pipeline import Extractor, Progress, run_steps
 from fairnad.knowledge.build.reading import Readers
@@ -100,7 +101,8 @@ def build(plan: Plan, told: Told = lambda progress, spent: None) -> Built:
     num_readers = max(1, min(len(sources), len(os.sched_getaffinity(0))))
     prompts = _prompts(plan)
     with Readers(num_readers) as readers, _served(plan) as asked:  # the readers start while the endpoint is checked
-        facts = check_endpoint(asked, longest_prompt(prompts, tree.tree)) if _asks(plan) else None
+        with loading():  # the first look at an endpoint loads its client
+            facts = check_endpoint(asked, longest_prompt(prompts, tree.tree)) if _asks(plan) else None
         with Store(plan.out) as store, _Work(plan, prompts, store, asked, facts) as work:
             tree = work.built_tree(references) if references else tree
             extractor = work.extractor(tree.tree)

@@ -8,8 +8,8 @@ from fairnad import __version__
 from fairnad.knowledge.attributes import AttributeTree
 from fairnad.knowledge.build.keywords import extract_ideas, judge_abstract
 from fairnad.knowledge.build.papers import Paper
+from fairnad.knowledge.build.relevance import shipped_words
 from fairnad.knowledge.build.steps import Candidate, Judged, Step, chained
-from fairnad.resources import resource
 
 __all__ = ["KeywordExtractor"]
 
@@ -21,11 +21,8 @@ class KeywordExtractor:
 
     def __init__(self, tree: AttributeTree) -> None:
         self._tree = tree
-        words = [
-            resource("knowledge", name).read_text(encoding="utf-8") for name in ("vocabulary.yaml", "relevance.json")
-        ]
         self.versions: Mapping[Step, str] = chained(
-            {Step.FILTER: f"{__version__} {tree} {words}", Step.IDEAS: "", Step.TAGS: ""}
+            {Step.FILTER: f"{__version__} {tree} {shipped_words()}", Step.IDEAS: "", Step.TAGS: ""}
         )
 
     def judge(self, paper: Paper) -> Judged:

@@ -22,10 +22,11 @@ _FEWEST_WORDS, _LONGEST_SENTENCE = 8, 90
 _MOST_IDEAS = 12  # of one paper, the best by score
 _BEST_SENTENCES = 3  # of an abstract: the others tell of results and of the problem
 _WHOLE = 0.5  # what the whole of title and abstract counts beside its best sentences
-_KEPT_ABOVE = -0.7  # a paper that is read in vain costs little, one that is missed is lost
+_KEPT_ABOVE = -0.9  # a paper that is read in vain costs little, one that is missed is lost
 _REASONS = 3
 
 _VISION = re.compile(r" (images?|imagenet|vision|visual|cifar|pixels?|segmentation|object|mnist|coco|photos?) ")
+_BACKBONE = re.compile(r" (image (classification|recognition)|imagenet|ilsvrc|cifar|backbones?) ")
 _ABBREVIATIONS = (
     "e.g.",
     "i.e.",
@@ -100,15 +101,16 @@ class FoundIdea:
 def judge_abstract(title: str, abstract: str, tree: AttributeTree) -> Verdict:
     """Return whether a paper is about the architecture of image models, as far as its abstract tells.
 
-    The best sentences and the whole are scored like ideas; a text that names nothing visual has to be the better.
+    The best sentences and the whole are scored like ideas; a text that names what backbones are measured by may be
+    worse, one that names nothing visual has to be better.
     """
     score_of = relevance().score
     whole = f"{title}. {abstract}"
     scores = sorted(map(score_of, filter(_is_long, _SENTENCE.split(abstract))), reverse=True)[:_BEST_SENTENCES]
     mean = sum(scores) / len(scores) if scores else score_of(title)
     words = plain(whole)
-    is_visual = bool(_VISION.search(words))
-    score = mean + _WHOLE * score_of(whole) + (1.0 if is_visual else -1.0)
+    is_visual, is_measured = bool(_VISION.search(words)), bool(_BACKBONE.search(words))
+    score = mean + _WHOLE * score_of(whole) + (1.0 if is_visual else -1.0) + (1.0 if is_measured else 0.0)
     mains = {place.main for place in tree.attributes}
     is_kept = score > _KEPT_ABOVE
     if is_kept:

@@ -12,19 +12,19 @@ from fairnad.knowledge.attributes import Attribute, AttributeTree
 from fairnad.knowledge.build.papers import Paper
 from fairnad.knowledge.build.passages import Passages
 from fairnad.knowledge.build.places import map_tags
-from fairnad.knowledge.build.relevance import is_off_topic
+from fairnad.knowledge.build.relevance import off_topic, shipped_words
 from fairnad.knowledge.build.steps import Candidate, Judged, Step, chained
 from fairnad.llm.answers import answer_of
 from fairnad.llm.base import LLM, Finish, Prompt, Reply, Service
 from fairnad.llm.prompts import Prompts
 from fairnad.llm.replies import read_filter, read_ideas
-from fairnad.resources import resource
 
 __all__ = ["LLMExtractor", "longest_prompt", "parts_of"]
 
 _LEAST_PART = 6000  # characters of a paper that a prompt must have room for
 _TRIES = 2
 _NUMBERED = re.compile(r"^[\W_]*(?:idea\W*)?(\d{1,3})\b", re.MULTILINE | re.IGNORECASE)
+_EDGES = " *_`\"'.\n"
 _T = TypeVar("_T")
 
 
@@ -55,9 +55,9 @@ class LLMExtractor:
         self._llm, self._prompts, self._tree = llm, prompts, tree
         empty = _empty(prompts, tree)
         self._part_chars = None if room is None else max(_LEAST_PART, room - len(empty[Step.IDEAS].text))
-        rule = resource("knowledge", "vocabulary.yaml").read_text(encoding="utf-8")  # drops ideas off the topic
+        self._examples = empty[Step.IDEAS].text.casefold()  # small models may list them as if they were of the paper
         hashes = {step: prompt.hash for step, prompt in empty.items()}
-        self.versions: Mapping[Step, str] = chained({**hashes, Step.TAGS: f"{hashes[Step.TAGS]} {rule}"})
+        self.versions: Mapping[Step, str] = chained({**hashes, Step.TAGS: f"{hashes[Step.TAGS]} {shipped_words()}"})
 
     def judge(self, paper: Paper) -> Judged:
         """Return whether the paper belongs anywhere in the tree, by its abstract."""
@@ -72,8 +72,9 @@ class LLMExtractor:
         for number, part in enumerate(parts_of(paper, self._part_chars)):
             prompt = self._prompts.render("ideas", paper=part, tree=self._tree)
             for idea in self._ask(prompt, paper.sha256, _whole_ideas, number=number):
-                passage = passages.find(idea)
-                found.setdefault(idea.casefold(), Candidate(idea, passage.page, passage.text))
+                if idea.casefold().rstrip(".") not in self._examples:
+                    passage = passages.find(idea)
+                    found.setdefault(idea.casefold(), Candidate(idea, passage.page, passage.text))
         return tuple(found.values())
 
     def tag(self, sha256: str, candidates: tuple[Candidate, ...]) -> tuple[Candidate, ...]:
@@ -150,8 +151,8 @@ def _whole_ideas(reply: Reply) -> tuple[str, ...]:
 
 
 def _off_topic(text: str) -> str:
-    """Return why a rule drops an idea, without the words that made it: few reasons, to be counted."""
-    found = is_off_topic(text)
+    """Return why an idea is off the topic, without the words that made it so: few reasons, to be counted."""
+    found = off_topic(text)
     return f"off topic: {found.partition(':')[0]}" if found else ""
 
 
@@ -164,11 +165,15 @@ def _read_place(text: str) -> Attribute | None:
     try:
         return read_filter(text)
     except ReplyError as error:
-        line = text.rpartition("##response##")[2].strip().partition("\n")[0]
-        fields = [field.strip(" *_`\"'.").lower() for field in line.split("*")]
-        if error.kind != "bad_fields" or len(fields) < 3 or not all(fields[:3]):
-            raise
-        return Attribute(fields[0], fields[1], fields[2], fields[3] if len(fields) > 3 else None)
+        if error.kind == "no_response_marker" and text.strip(_EDGES).lower() == "no":
+            return None
+        # Small models may say yes first and name the place on the next line, or leave out the target.
+        for line in text.rpartition("##response##")[2].splitlines():
+            fields = [field.strip(_EDGES).lower() for field in line.split("*")]
+            fields = ["", *fields] if fields[0].endswith("level") else fields
+            if error.kind == "bad_fields" and len(fields) >= 3 and all(fields[1:3]):
+                return Attribute(fields[0], fields[1], fields[2], fields[3] if len(fields) > 3 else None)
+        raise
 
 
 def _read_tags(reply: str, count: int) -> list[tuple[Attribute | None, str]]:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from fairnad.knowledge.attributes import Attribute, AttributeTree
 from fairnad.knowledge.build.names import Synonyms, key
-from fairnad.knowledge.build.relevance import is_off_topic, relevance
+from fairnad.knowledge.build.relevance import off_topic, relevance
 from fairnad.knowledge.build.vocabulary import Terms, core, plain, vocabulary
 
 __all__ = ["Rejected", "Tagged", "map_tags", "tag_idea"]
@@ -46,8 +46,8 @@ class Rejected:
 def tag_idea(text: str, tree: AttributeTree) -> Tagged | Rejected:
     """Return where `text` stands in `tree`, or why it is no idea about the architecture of an image backbone."""
     score = relevance().score(text)
-    if score <= 0.0:
-        return Rejected(is_off_topic(text) or "its words are not those of an architecture", score)
+    if reason := off_topic(text):
+        return Rejected(reason, score)
     hits = _hits(text, tree)
     scores = _main_scores(hits, text, tree)
     if not scores:

@@ -1,11 +1,13 @@
-"""Whether an idea is about the architecture of an image backbone: a rule, and a linear model. Knows no tree, no LLM.
+"""Whether an idea is about the architecture of an image backbone: a linear model of its words. Knows no tree, no LLM.
 
 The model is logistic regression on word stems (TF-IDF) and on counts of the vocabulary's terms, fitted by
 `benchmarks/fit_relevance.py` on ideas labelled by hand; here it is a table of weights, `knowledge/relevance.json`.
+Ideas of a language model and sentences found by keywords are judged alike, by `off_topic`.
 """
 
 from __future__ import annotations
 
+import hashlib
 import math
 import re
 from collections import Counter
@@ -21,7 +23,7 @@ from fairnad.knowledge.attributes import explain
 from fairnad.knowledge.build.vocabulary import core, plain, vocabulary
 from fairnad.resources import resource
 
-__all__ = ["Relevance", "groups", "is_off_topic", "relevance", "stems"]
+__all__ = ["Relevance", "groups", "off_topic", "other_subject", "relevance", "shipped_words", "stems"]
 
 _WORD = re.compile(r"[a-z0-9]+")
 _ENDINGS = (
@@ -32,7 +34,14 @@ _LEAST_STEM = 4
 _MOST_COUNTED = 3  # of one group in one idea: a word that is said again and again is no more news
 
 
-def is_off_topic(text: str) -> str | None:
+def off_topic(text: str) -> str | None:
+    """Return why the idea `text` is not about the architecture of an image backbone, or None if it is."""
+    if relevance().score(text) > 0.0:
+        return None
+    return other_subject(text) or "its words are not those of an architecture"
+
+
+def other_subject(text: str) -> str | None:
     """Return what `text` is about, if its beginning says that this is no architecture of an image model; else None.
 
     Words behind the first clause do not count: what a block is good for does not make it something else.
@@ -43,6 +52,12 @@ def is_off_topic(text: str) -> str | None:
         if found:
             return f"{name}: {found[0]!r}"
     return None
+
+
+def shipped_words() -> str:
+    """Return a hash of the files that all of this is read from: it decides what a build has to do anew."""
+    files = (resource("knowledge", name).read_bytes() for name in ("vocabulary.yaml", "relevance.json"))
+    return hashlib.sha256(b"".join(files)).hexdigest()[:16]
 
 
 def stems(text: str) -> list[str]:

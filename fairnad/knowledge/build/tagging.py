@@ -3,7 +3,7 @@
 from fairnad.knowledge.build.duplicates import merge_duplicates
 from fairnad.knowledge.build.keywords import FoundIdea, Verdict, extract_ideas, judge_abstract
 from fairnad.knowledge.build.places import Rejected, Tagged, map_tags, tag_idea
-from fairnad.knowledge.build.relevance import is_off_topic
+from fairnad.knowledge.build.relevance import off_topic
 
 __all__ = [
     "FoundIdea",
@@ -11,9 +11,9 @@ __all__ = [
     "Tagged",
     "Verdict",
     "extract_ideas",
-    "is_off_topic",
     "judge_abstract",
     "map_tags",
     "merge_duplicates",
+    "off_topic",
     "tag_idea",
 ]

@@ -70,8 +70,7 @@ def test_papers_about_architectures_are_kept_and_give_ideas(name):
 @pytest.mark.skipif(not PDFS.exists(), reason="needs the PDFs of published papers, which are not shipped")
 def test_papers_about_something_else_are_discarded():
     papers = [read_paper(PDFS / f"{name}.pdf") for name in UNRELATED]
-    kept = [paper.title for paper in papers if judge_abstract(paper.title, paper.abstract, TREE).kept]
-    assert len(kept) <= 1
+    assert not [paper.title for paper in papers if judge_abstract(paper.title, paper.abstract, TREE).kept]
 
 
 def test_sentences_that_tell_a_design_become_ideas():

@@ -1,5 +1,7 @@
 """What a language model is asked about a paper, and what is made of its replies."""
 
+import re
+
 import pytest
 
 from fairnad.errors import ReplyError
@@ -47,7 +49,15 @@ def extractor(*replies, **options):
     return LLMExtractor(llm, PROMPTS, TREE, **options), llm
 
 
-@pytest.mark.parametrize(("reply", "is_kept"), [(f"It is.\n{RELU}", True), ("It trains only.\n##response##no", False)])
+@pytest.mark.parametrize(
+    ("reply", "is_kept"),
+    [
+        (f"It is.\n{RELU}", True),
+        (f"##response##yes\n\n{RELU.removeprefix('##response##')}", True),
+        ("It trains only.\n##response##no", False),
+        ("No.\n", False),
+    ],
+)
 def test_a_paper_is_judged_by_its_abstract(reply, is_kept):
     asked, llm = extractor(reply)
     judged = asked.judge(PAPER)
@@ -78,6 +88,12 @@ def test_ideas_know_their_page_and_passage():
     assert METHOD in llm.asked[0][0].text
 
 
+def test_the_examples_of_the_prompt_are_no_ideas_of_a_paper():
+    shown = re.findall(r"^- (\w.*)$", PROMPTS.render("ideas", paper="", tree=TREE).text, re.MULTILINE)[-2:]
+    asked, _ = extractor("\n".join([*(f"- {example}." for example in shown), "- Multiply shortcuts by a sigmoid gate"]))
+    assert [one.text for one in asked.extract(PAPER)] == ["Multiply shortcuts by a sigmoid gate"]
+
+
 def test_a_long_paper_is_read_by_the_parts_of_its_method():
     long = Paper(
         file="long.pdf", title="T", authors=(), abstract="A.", sections=(Section("Method", "x. " * 9000, 1),),
@@ -106,7 +122,13 @@ def test_the_last_idea_of_a_reply_that_was_cut_short_is_left_out():
 
 
 def test_tags_are_mapped_into_the_tree_or_the_idea_is_dropped():
-    texts = ("Put a ReLU behind the gate", "Use a contrastive loss function", "Say nothing at all", "Paint it", "Be it")
+    texts = (
+        "Put a ReLU behind each convolution",
+        "Use a contrastive loss function",
+        "Replace the pooling layers by strided convolutions",
+        "Add a residual connection around each block",
+        "Concatenate the features of all stages",
+    )
     reply = f"1 {RELU}\n2. ##response##no\n\n3: ##response##performance*operation level*painting*oil\n"
     asked, llm = extractor(reply)
     tagged = asked.tag("ef" * 32, tuple(Candidate(text, 1, "p") for text in (*texts[:1], *texts[1:])))
@@ -120,6 +142,12 @@ def test_tags_are_mapped_into_the_tree_or_the_idea_is_dropped():
         "outside the tree",
         "no tags that can be read",
     ]
+
+
+def test_a_place_without_its_target_is_found_by_its_names():
+    asked, _ = extractor("1 ##response##network level*dynamic computation")
+    (tagged,) = asked.tag("ef" * 32, (Candidate("Skip each block by a gate that depends on its input", 1, ""),))
+    assert tagged.place == Attribute("efficiency", "network", "dynamic computation")
 
 
 def test_tags_of_nothing_ask_nothing():
