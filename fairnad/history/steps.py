@@ -21,6 +21,7 @@ __all__ = [
     "check_readable",
     "end_attempt",
     "find",
+    "has_base",
     "insert_evaluation",
     "insert_slot",
     "is_outdated",
@@ -37,6 +38,7 @@ SLOT_EMPTY = "slot_empty"
 """The event of a slot that stays empty; its data holds what the row of a child would."""
 
 _DRAFTS = "drafts AS d JOIN sources AS s ON s.hash = d.source"
+_CUT_SHORT = "history.db holds no run: its start was cut short; start the run again"
 _AT_PLACE = "generation = ? AND stage = ? AND slot = ?"
 
 
@@ -84,15 +86,20 @@ def is_outdated(db: Database) -> bool:
 def check_readable(db: Database) -> None:
     """Raise HistoryError if the tables are not those that this version reads."""
     check_version(db)
-    if schema_version(db) < VERSION:
-        raise HistoryError("the history is of an older version of FairNAD; opening it for writing once upgrades it")
+    if schema_version(db) == 0:
+        raise HistoryError(_CUT_SHORT)
+
+
+def has_base(db: Database) -> bool:
+    """Return whether the start of the run came to its end: it records the base last."""
+    return schema_version(db) > 0 and db.execute("SELECT 1 FROM children").fetchone() is not None
 
 
 def load_run(db: Database) -> Run:
     """Return what the run was started with."""
     row = next(iter(db.query("SELECT * FROM runs")), None)
     if row is None:
-        raise HistoryError("history.db holds no run: its start was cut short; start the run again")
+        raise HistoryError(_CUT_SHORT)
     return rows.read_run(row)
 
 
@@ -100,7 +107,8 @@ def load_known(db: Database) -> Known:
     """Return all children in the order of their ids, and the places of the plan that are done."""
     outcomes: dict[int, Trained | Failed] = {}
     for child_id, evaluation in load_evaluations(db, "purpose = 'search'"):
-        outcomes.setdefault(child_id, evaluation.outcome)
+        if not isinstance(outcomes.get(child_id), Trained):
+            outcomes[child_id] = evaluation.outcome
     ideas = _load_ideas(db)
     found = db.query(
         "SELECT c.*, s.text, d.idea, d.params, d.flops, d.graph_hash, d.step_seconds, d.step_batch, d.activations"
@@ -195,14 +203,15 @@ def insert_slot(db: Database, filled: FilledSlot, known: Known) -> Child | None:
 
 
 def insert_evaluation(db: Database, child: Child, evaluation: Evaluation) -> None:
-    """Insert one evaluation.
+    """Insert one evaluation, in place of one that failed; its attempt stays.
 
     Raises:
         HistoryError: the child has one of this purpose and seed already.
     """
     key = (child.id, evaluation.purpose, evaluation.seed)
-    sql = "SELECT 1 FROM evaluations WHERE child = ? AND purpose = ? AND seed = ?"
-    if db.execute(sql, key).fetchone() is not None:
+    same = "FROM evaluations WHERE child = ? AND purpose = ? AND seed = ?"
+    db.execute(f"DELETE {same} AND failure IS NOT NULL", key)
+    if db.execute(f"SELECT 1 {same}", key).fetchone() is not None:
         raise HistoryError(
             f"child {child.id}: its evaluation of purpose {evaluation.purpose!r} with seed {evaluation.seed} "
             "is recorded already; record each once"

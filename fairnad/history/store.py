@@ -319,7 +319,7 @@ class History:
     def _remember_outcome(self, child_id: int, evaluation: Evaluation) -> None:
         memory = self._held()
         child = memory.children[child_id]
-        if evaluation.purpose == "search" and child.outcome is None:
+        if evaluation.purpose == "search" and not isinstance(child.outcome, Trained):
             child = replace(child, outcome=evaluation.outcome)
             children = (*memory.children[:child_id], child, *memory.children[child_id + 1 :])
             self._memory = Known(children, memory.slots)

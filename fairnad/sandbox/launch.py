@@ -53,6 +53,9 @@ _MAX_REPORT_BYTES = 2**28
 _MAX_TAIL_BYTES = 4096
 _WARM_UP_SECONDS = 180.0
 _KILL_SECONDS = 30.0
+_MOST_WAITING = 10
+"""A training on CPU cores is limited in processor time; others may keep the cores from it for this many times that."""
+
 _SIGNAL_FAILURES = {
     signal.SIGKILL: (
         Failure.MEMORY,
@@ -144,9 +147,11 @@ class Sandbox:
         for stale in ("report.json", "output.txt"):
             (folder / stale).unlink(missing_ok=True)
         (folder / "job.json").write_text(job.model_dump_json(), encoding="utf-8")
+        is_on_cores = isinstance(job, TrainJob) and job.gpu is None
+        most_seconds = timeout_seconds * (_MOST_WAITING if is_on_cores else 1)
         for _ in range(2):
             zygote = self._living_zygote()
-            ending = zygote.run(request)
+            ending = zygote.run(request, most_seconds)
             if ending is not None:
                 return _report(_REPORTS[job.kind], request, ending)
         raise SandboxError(f"the process that starts child processes died twice; its last words:\n{zygote.last_words}")
@@ -202,14 +207,14 @@ class _Zygote:
         """Return whether the process runs."""
         return self._process.poll() is None
 
-    def run(self, request: ForkRequest) -> _Ending | None:
-        """Have a child forked and wait for its end; None when the zygote died instead."""
+    def run(self, request: ForkRequest, most_seconds: float) -> _Ending | None:
+        """Have a child forked and wait for its end, `most_seconds`; None when the zygote died instead."""
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with ours:
             try:
                 with theirs:
                     socket.send_fds(self._control, [request.model_dump_json().encode()], [theirs.fileno()])
-                return self._wait(ours, request.timeout_seconds)
+                return self._wait(ours, most_seconds)
             except OSError:  # the connection is gone
                 self._mourn()
                 return None
@@ -305,7 +310,7 @@ def _trouble(request: ForkRequest, ending: _Ending) -> tuple[Failure, str]:
             f"the process wrote more than {request.max_output_bytes:,} bytes of output; write less",
         )
     if ending.status is None:
-        limit = f"{request.timeout_seconds:g} seconds"
+        limit = f"{round(ending.seconds, 1):g} seconds"
         return Failure.TIMEOUT, f"the process was not done after {limit}; remove what hangs, or compute less"
     if "bad_alloc" in _tail(output):
         return Failure.MEMORY, "the process ran out of memory; make tensors smaller"

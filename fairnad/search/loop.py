@@ -1,5 +1,10 @@
 """The method: plan -> decide -> draft -> train -> record (FairNAD paper, Algorithm 2).
 
+The plan is a row of stages, and a stage a row of places for a child each. A decision gives a place its parent and its
+idea; a generator writes a draft of that, which is verified, mended and judged anew until it is accepted or given up;
+the accepted draft is recorded as a child, which trains when a slot of the executor is free. The next stage chooses its
+parents among the trained children. In stage III a place goes on from the one before it in its chain.
+
 A decision is a function of the configuration and of what the history says it could see; every random stream is named
 by generation, stage, slot and attempt. So a search that was killed goes on to the same history, and with the schedule
 of stages neither the number of slots nor what finishes first changes anything.
@@ -8,7 +13,6 @@ of stages neither the number of slots nor what finishes first changes anything.
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 
 from fairnad.config import Config
@@ -22,6 +26,7 @@ from fairnad.records import Child, Failed, FilledSlot, SlotKey, Stage
 from fairnad.search.board import Board
 from fairnad.search.crew import Crew
 from fairnad.search.drafting import Decision, Drafting, attempt_seed
+from fairnad.search.parentage import Parentage
 from fairnad.search.plan import PlannedSlot
 from fairnad.search.progress import Progress
 from fairnad.search.schedule import SCHEDULES, Schedule
@@ -69,6 +74,7 @@ class Search:
         self._progress = progress
         self._schedule = schedule or load(config.schedule, SCHEDULES, what="schedule")(config.plan, config.num_children)
         self._board = Board(tools.history, tools.executor.num_slots)
+        self._parentage = Parentage(tools.history, self._board, self._schedule, config.plan)
         self._trainings = Trainings(
             config, tools.history, tools.executor, self._board, progress, tools.num_train_images
         )
@@ -78,7 +84,6 @@ class Search:
         decided = (one.decided for one in tools.history.decisions().values())
         self._num_decided = 1 + max(decided, default=0)
         self._stage: tuple[int, Stage] | None = None
-        self._parents: tuple[object, tuple[Child, ...]] | None = None
 
     def run(self) -> Child:
         """Search until the budget is spent, and return the child of the best validation accuracy.
@@ -87,10 +92,9 @@ class Search:
             ExecutorError: nothing could be trained, not even the base.
         """
         for child in self._history.children():
-            if child.outcome is None:
+            has_failed_base = child.id == 0 and isinstance(child.outcome, Failed)
+            if child.outcome is None or has_failed_base:  # without a base there is no search: it is tried again
                 self._train(child)
-            elif child.id == 0 and isinstance(child.outcome, Failed):
-                raise ExecutorError(f"the base could not be trained: {child.outcome.reason}; start a new run")
             else:
                 self._progress.count(child)
         with self._crew:
@@ -139,8 +143,8 @@ class Search:
         self._enter_stage((key.generation, key.stage))
         name = self._config.plan.mutations.get(key.stage.value, key.stage.value)
         mutation: Mutation = load(name, MUTATIONS, what="mutation")(self._workshop)
-        known = self._known(slot)
-        parent = self._parent(slot, mutation, known)
+        known = self._parentage.known(slot)
+        parent = self._parentage.parent(slot, mutation, known)
         if parent is None:
             return None
         seen = self._schedule.snapshot(slot, self._history.num_drafts())
@@ -160,34 +164,6 @@ class Search:
             decided=self._num_decided,
             seen=seen,
         )
-
-    def _known(self, slot: PlannedSlot) -> tuple[Child, ...]:
-        """Return the trained children that the decision of `slot` may know; at first, the base."""
-        if slot.key.stage is Stage.INITIAL:
-            return (self._history.child(0),)
-        may_know = self._schedule.may_know
-        return tuple(child for child in self._board.trained() if child.key in slot.before or may_know(child, slot))
-
-    def _parent(self, slot: PlannedSlot, mutation: Mutation, known: Sequence[Child]) -> Child | None:
-        """Return what came of the chain of `slot`: its last trained child, or the parent that it began with."""
-        trained = {child.key: child for child in known}
-        for key in reversed(slot.before):
-            if key in trained:
-                return trained[key]
-        begun = self._history.slot(slot.before[0]) if slot.before else None
-        if begun is not None and begun.parent is not None:
-            return self._history.child(begun.parent if begun.refines is None else begun.refines)
-        eligible = [child for child in known if self._is_eligible(child, slot)] or known
-        # The places of a stage have the same parents, and the fronts of many children take a moment.
-        place = (slot.key.generation, slot.key.stage, slot.num_parents, tuple(child.id for child in eligible))
-        if self._parents is None or self._parents[0] != place:
-            self._parents = place, mutation.parents(eligible, slot.num_parents)
-        parents = self._parents[1]
-        return parents[slot.chain] if parents else None
-
-    def _is_eligible(self, child: Child, slot: PlannedSlot) -> bool:
-        is_base_eligible = self._config.plan.base_is_eligible or slot.key.stage is Stage.INITIAL
-        return self._schedule.may_know(child, slot) and (child.id != 0 or is_base_eligible)
 
     def _draft(self, decision: Decision) -> None:
         self._progress.drafting_began()

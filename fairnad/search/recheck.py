@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 
 from fairnad.config import Config
 from fairnad.executors.base import Executor, Finished, Training
+from fairnad.history.rows import Evaluation
 from fairnad.history.store import History
 from fairnad.records import Failed, Trained
 from fairnad.search.trainings import predicted_seconds
@@ -50,10 +51,13 @@ def recheck(
 
 
 def train_again(history: History, executor: Executor, trainings: Sequence[Training]) -> None:
-    """Train what is not recorded yet, on the validation split as a recheck, on the test split as final trainings."""
+    """Train what is not recorded yet, on the validation split as a recheck, on the test split as final trainings.
+
+    A final training that failed is tried again, each time that it is asked for; a recheck belongs to its search.
+    """
     left = {(one.child_id, one.seed) for one in trainings}
     for child_id in {one.child_id for one in trainings}:
-        left -= {(child_id, one.seed) for one in history.evaluations(child_id) if one.purpose in {"recheck", "retrain"}}
+        left -= {(child_id, one.seed) for one in history.evaluations(child_id) if _is_done(one)}
     for training in trainings:
         if (training.child_id, training.seed) in left:
             executor.submit(training)
@@ -69,6 +73,10 @@ def train_again(history: History, executor: Executor, trainings: Sequence[Traini
             else:
                 _record(history, training, message.outcome, attempt=attempts.pop(key), at=message.time)
                 left.remove(key)
+
+
+def _is_done(one: Evaluation) -> bool:
+    return one.purpose == "recheck" or (one.purpose == "retrain" and isinstance(one.outcome, Trained))
 
 
 def _record(history: History, training: Training, outcome: Trained | Failed, *, attempt: int, at: float) -> None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fairnad.config import read_config
-from fairnad.errors import HistoryError
+from fairnad.errors import ExecutorError, HistoryError
 from fairnad.executors.base import Training
 from fairnad.history.store import History
 from fairnad.records import Child, Failed, Trained
@@ -49,6 +49,7 @@ def retrain(folder: Path, child_id: int | None, *, num_seeds: int) -> Retrained:
 
     Raises:
         HistoryError: `folder` is no run or in use, there is no such child, or none is trained yet.
+        ExecutorError: none of the trainings came to its end.
     """
     with History.open(folder, write=True) as history, Sandbox() as sandbox:
         child = history.best() if child_id is None else history.child(child_id)
@@ -68,8 +69,15 @@ def retrain(folder: Path, child_id: int | None, *, num_seeds: int) -> Retrained:
             train_again(
                 history, executor, [Training(child.id, child.source, seed, seconds, split="test") for seed in seeds]
             )
-        found = finals(history, child)
-    return Retrained(child, tuple(found[seed] for seed in seeds), flops)
+        outcomes = finals(history, child)
+    done = Retrained(child, tuple(outcomes[seed] for seed in seeds), flops)
+    if not done.accuracies:
+        reasons = {outcome.reason for outcome in done.outcomes if isinstance(outcome, Failed)}
+        raise ExecutorError(
+            f"no final training of child {child.id} came to its end ({'; '.join(sorted(reasons))}); "
+            "the same command tries again"
+        )
+    return done
 
 
 def final_seeds(search_seed: int, num_seeds: int) -> range:

@@ -74,7 +74,7 @@ class Trainings:
         if isinstance(outcome, Trained):
             logger.info("child %d: %.2f %% (%s)", child.id, 100 * outcome.accuracy, outcome.split)
         elif child.id == 0:
-            raise ExecutorError(f"the base could not be trained: {outcome.reason}")
+            raise ExecutorError(f"the base could not be trained: {outcome.reason}; `fairnad resume` tries again")
         else:
             logger.info("child %d: training failed (%s)", child.id, outcome.failure.value)
 

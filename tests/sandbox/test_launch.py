@@ -76,7 +76,10 @@ def train_job(tmp_path):
 
 @pytest.fixture
 def train(sandbox, train_job, tmp_path):
-    return lambda *args, **kwargs: sandbox.run(train_job(*args, **kwargs), folder=tmp_path / "job", timeout_seconds=60)
+    def run(source, *, timeout_seconds=60, **options):
+        return sandbox.run(train_job(source, **options), folder=tmp_path / "job", timeout_seconds=timeout_seconds)
+
+    return run
 
 
 def test_the_guard_lets_fvcore_count(sandbox, network):
@@ -138,6 +141,16 @@ def test_a_hanging_job_ends_at_its_time_limit(verify, network, strays):
     assert "0.5 seconds" in report.reason
     assert 0.5 <= report.seconds < 5
     assert strays() == []
+
+
+@pytest.mark.parametrize(
+    ("code", "told"),
+    [("while True: pass", "processor time"), ("import time; time.sleep(60)", "not done after 10 seconds")],
+)
+def test_a_training_is_limited_in_processor_time_and_may_wait_for_others(train, network, code, told):
+    report = train(network(forward=code), timeout_seconds=1)
+    assert report.failure is Failure.TIMEOUT
+    assert told in report.reason
 
 
 def test_jobs_of_several_threads_run_at_once(verify, network):

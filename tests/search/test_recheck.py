@@ -9,8 +9,8 @@ from fairnad.config import Config, load_config
 from fairnad.errors import ConfigError
 from fairnad.executors.base import Training
 from fairnad.history.store import History
-from fairnad.records import Recheck, Stage
-from fairnad.search.recheck import recheck
+from fairnad.records import Failed, Recheck, Stage
+from fairnad.search.recheck import recheck, train_again
 from fairnad.search.retrain import final_seeds
 from tests import fake_runs
 from tests.fakes import trained
@@ -127,3 +127,16 @@ def test_the_setting_reads_and_writes_itself():
 def test_a_recheck_that_cannot_be_is_refused(text, match):
     with pytest.raises(ConfigError, match=match):
         load_config("demo", [f"recheck={text}"])
+
+
+def test_a_final_training_that_failed_is_tried_again_when_it_is_asked_for_again():
+    with History.in_memory() as history:
+        history.record_slot(base_slot())
+        history.record_outcome(0, trained(0.5))
+        again = [Training(0, base_slot().drafts[0].draft.source, seed, 1.0, split="test") for seed in (70, 71)]
+        train_again(history, fake_runs.LuckyExecutor(fails=lambda training: training.seed == 71), again)
+        assert [isinstance(one.outcome, Failed) for one in history.evaluations(0)] == [False, False, True]
+        executor = fake_runs.LuckyExecutor()
+        train_again(history, executor, again)
+        assert [training.seed for training in executor.submitted] == [71]
+        assert {one.seed: one.outcome.split for one in history.evaluations(0)} == {0: "val", 70: "test", 71: "test"}

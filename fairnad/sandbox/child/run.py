@@ -45,6 +45,7 @@ _RESULTS = ("logits.bin", "logits.tmp", "weights.safetensors", "weights.tmp")
 
 _MAX_REPORT_BYTES = 2**28
 _MAX_OPEN_FILES = 256
+_CPU_GRACE_SECONDS = 5
 _TRAINING_NICENESS = 10  # what is drafted and verified meanwhile fills the next slot, so it goes first
 _MAX_TRACE_CHARACTERS = 8000
 _PR_SET_PDEATHSIG, _PR_SET_NO_NEW_PRIVS = 1, 38
@@ -116,11 +117,13 @@ def _limit(request: ForkRequest, job: Job) -> None:
     if not _uses_gpu(job):  # CUDA reserves far more addresses than it uses, and its threads spin
         pages = int(Path("/proc/self/statm").read_text().split()[0])
         limits[resource.RLIMIT_AS] = pages * resource.getpagesize() + request.memory_bytes
-        limits[resource.RLIMIT_CPU] = math.ceil(request.timeout_seconds * _num_threads(job)) + 10
+        limits[resource.RLIMIT_CPU] = math.ceil(request.timeout_seconds * _num_threads(job)) + 1
     for limit, value in limits.items():
         most = resource.getrlimit(limit)[1]
         lowered = value if most == resource.RLIM_INFINITY else min(value, most)
-        resource.setrlimit(limit, (lowered, lowered))
+        # At the hard limit of processor time comes SIGKILL, which says less than the SIGXCPU of the soft one.
+        grace = _CPU_GRACE_SECONDS if limit == resource.RLIMIT_CPU and most == resource.RLIM_INFINITY else 0
+        resource.setrlimit(limit, (lowered, lowered + grace))
 
 
 def _settle(request: ForkRequest, job: Job, reporter: Reporter) -> None:
