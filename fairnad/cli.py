@@ -19,19 +19,17 @@ from fairnad import __version__
 from fairnad.commands import compare, serve
 from fairnad.commands import knowledge as knowledge_commands
 from fairnad.commands import llm as llm_commands
-from fairnad.errors import ConfigError, FairNADError, HistoryError
+from fairnad.commands.runs import RunArgument, begun_folder, stoppable, watch
+from fairnad.errors import ConfigError, FairNADError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from rich.console import RenderableType
-
     from fairnad.config import Config
-    from fairnad.records import Child
-    from fairnad.search.progress import Observer, Progress
 
 __all__ = ["app", "main"]
 
+_STRATEGY_HELP = (  # the names are not imported: `--help` answers at once
+    "fairnad, or one that it is compared with: base, widen, random-idea, best-of-n or regularised-evolution."
+)
 SEARCH, LOOK, COMPARE, KNOWLEDGE, LLM, CARE = "Search", "Look", "Compare", "Knowledge", "LLM", "Care"
 
 app = typer.Typer(
@@ -42,10 +40,6 @@ app = typer.Typer(
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
 )
-
-RunArgument = Annotated[
-    str, typer.Argument(metavar="RUN", help="A run folder, the name of one in ./runs, or 'latest'.")
-]
 
 
 class LineageFormat(str, Enum):
@@ -76,8 +70,10 @@ def search(
     threads: Annotated[int | None, typer.Option(help="CPU threads of one training.")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of the search.")] = None,
     schedule: Annotated[str | None, typer.Option(help="stage (the paper), or async: no stage waits.")] = None,
-    strategy: Annotated[str | None, typer.Option(help="fairnad, or one of those it is compared with.")] = None,
-    recheck: Annotated[str | None, typer.Option(metavar="10x2", help="Train the ten best twice more.")] = None,
+    strategy: Annotated[str | None, typer.Option(help=_STRATEGY_HELP)] = None,
+    recheck: Annotated[
+        str | None, typer.Option(metavar="10x2", help="Train the ten best twice more; the budget pays.")
+    ] = None,
     llm: Annotated[
         str | None, typer.Option(metavar="URL", help="Who writes: an endpoint, local:FILE.gguf, or none.")
     ] = None,
@@ -115,16 +111,20 @@ def search(
     folder = Path("runs") / (
         run or f"{re.sub('[^a-z0-9-]+', '-', settings.dataset.lower())}-{datetime.now():%Y%m%d-%H%M%S}"
     )
-    _watch(folder, lambda observer: start_search(settings, folder, observer=observer))
+    watch(folder, lambda observer: start_search(settings, folder, observer=observer))
 
 
 @app.command(rich_help_panel=SEARCH)
 def resume(run: RunArgument) -> None:
     """Go on with a search that was stopped."""
+    from fairnad.history.store import History
     from fairnad.search.run import resume_search
 
-    folder = _run_folder(run)
-    _watch(folder, lambda observer: resume_search(folder, observer=observer))
+    folder = begun_folder(run)
+    with History.open(folder) as history:
+        if history.state == "finished":
+            print(f"{folder.name} is already finished")
+    watch(folder, lambda observer: resume_search(folder, observer=observer))
 
 
 @app.command(rich_help_panel=SEARCH)
@@ -142,8 +142,8 @@ def retrain(
 
     if child != "best" and not child.isdigit():
         raise ConfigError(f"child {child!r}: expected a number or 'best'")
-    folder, console = _run_folder(run), Console()
-    with log_to(folder, console=console):
+    folder, console = begun_folder(run), Console()
+    with stoppable(), log_to(folder, console=console):
         done = retrain_child(folder, None if child == "best" else int(child), num_seeds=seeds)
     console.print(terminal.retrained(done))
 
@@ -151,7 +151,7 @@ def retrain(
 @app.command(rich_help_panel=LOOK)
 def show(
     run: RunArgument,
-    rows: Annotated[int, typer.Option(help="Rows of the leaderboard.")] = 10,
+    rows: Annotated[int, typer.Option(min=0, help="Rows of the leaderboard.")] = 10,
     llm: Annotated[bool, typer.Option("--llm", help="The calls of the language model instead.")] = False,
 ) -> None:
     """Show the leaderboard, what was rejected, and where the time went."""
@@ -160,14 +160,13 @@ def show(
     from fairnad import terminal
     from fairnad.history.store import History
 
-    console = Console()
-    with History.open(_run_folder(run)) as history:
+    console, folder = Console(), begun_folder(run)
+    with History.open(folder) as history:
         if llm:
             console.print(terminal.llm_summary(history))
             return
-        children = history.children()
-        console.print(terminal.leaderboard(children, rows=rows))
-        console.print(terminal.summary(history))
+        console.print(terminal.leaderboard(history, rows=rows))
+        console.print(terminal.summary(history, folder), soft_wrap=not console.is_terminal)
 
 
 @app.command(rich_help_panel=LOOK)
@@ -181,7 +180,7 @@ def lineage(
     from fairnad.history.lineage import render
     from fairnad.history.store import History
 
-    with History.open(_run_folder(run)) as history:
+    with History.open(begun_folder(run)) as history:
         print(render(build_lineage(history.children()), format_.value, focus=child))
 
 
@@ -194,7 +193,7 @@ def export(
     """Write a network as a plain model.py with its weights and metrics; works while the search runs."""
     from fairnad.search.run import export_child
 
-    for path in export_child(_run_folder(run), child, out):
+    for path in export_child(begun_folder(run), child, out):
         print(path)
 
 
@@ -203,7 +202,7 @@ def replay(run: RunArgument) -> None:
     """Run a finished search again from what it recorded, and compare; exit status 3 if anything differs."""
     from fairnad.search.replay import replay as replay_run
 
-    replayed = replay_run(_run_folder(run))
+    replayed = replay_run(begun_folder(run))
     print(f"replayed {', '.join(f'{count} {table}' for table, count in replayed.rows.items() if count)}")
     for difference in replayed.differences:
         print(f"differs: {difference}")
@@ -211,7 +210,7 @@ def replay(run: RunArgument) -> None:
     raise typer.Exit(3 if replayed.differences else 0)
 
 
-app.command(rich_help_panel=COMPARE)(compare.compare)
+app.command(rich_help_panel=COMPARE)(stoppable()(compare.compare))
 
 bench = typer.Typer(help="Compare strategies on a table of known results, in seconds.", no_args_is_help=True)
 app.add_typer(bench, name="bench", rich_help_panel=COMPARE)
@@ -219,13 +218,21 @@ app.add_typer(bench, name="bench", rich_help_panel=COMPARE)
 
 @bench.command("nas-bench-201")
 def nas_bench_201(
-    table: Annotated[Path, typer.Option(metavar="FILE.csv", help="Columns arch, X_test, X_test_one_seed.")],
+    table: Annotated[
+        Path,
+        typer.Option(
+            metavar="FILE.csv",
+            help="Columns arch, X_test, X_test_one_seed for all 15,625 cells; made as benchmarks/README.md tells.",
+        ),
+    ],
     dataset: Annotated[str, typer.Option(help="The X of the columns.")] = "cifar100",
     budget: Annotated[int, typer.Option(help="Different cells that a search may look up.")] = 500,
     seeds: Annotated[int, typer.Option(help="Searches of each strategy.")] = 30,
     strategies: Annotated[str | None, typer.Option(metavar="A,B,C", help="Which ones; all without it.")] = None,
     signal: Annotated[str, typer.Option(help="What a search sees: clean, one-seed or fresh.")] = "fresh",
-    recheck: Annotated[str | None, typer.Option(metavar="10x2", help="Train the ten best twice more.")] = None,
+    recheck: Annotated[
+        str | None, typer.Option(metavar="10x2", help="Train the ten best twice more; the budget pays.")
+    ] = None,
 ) -> None:
     """Compare strategies on the cells of NAS-Bench-201: a training is a look-up."""
     from fairnad.executors.table import read_table
@@ -238,7 +245,7 @@ def nas_bench_201(
     print(markdown(known, plan, outcomes))
 
 
-app.command("build-knowledge", rich_help_panel=KNOWLEDGE)(knowledge_commands.build_knowledge)
+app.command("build-knowledge", rich_help_panel=KNOWLEDGE)(stoppable()(knowledge_commands.build_knowledge))
 app.add_typer(knowledge_commands.app, name="knowledge", rich_help_panel=KNOWLEDGE)
 
 llm_commands.app.command("serve")(serve.serve)
@@ -312,9 +319,10 @@ def main() -> None:
             raise
         print(f"fairnad: {error}", file=sys.stderr)
         sys.exit(1)
-    except KeyboardInterrupt:
-        print("fairnad: stopped", file=sys.stderr)
-        sys.exit(130)
+    except SystemExit as done:
+        if done.code == 130:  # what typer makes of Ctrl-C, where no command had more to say
+            print("fairnad: stopped", file=sys.stderr)
+        raise
 
 
 def _settings(config: str | None, dataset: str | None, overrides: list[str]) -> Config:
@@ -326,52 +334,11 @@ def _settings(config: str | None, dataset: str | None, overrides: list[str]) -> 
     return load_config(config, overrides)
 
 
-def _run_folder(run: str) -> Path:
-    """Return the folder of the run that was named.
-
-    Raises:
-        HistoryError: there is none.
-    """
-    runs = sorted(Path("runs").glob("*/history.db"), key=lambda path: path.stat().st_mtime)
-    if run == "latest":
-        if not runs:
-            raise HistoryError("there is no run in ./runs yet; `fairnad search` makes one")
-        return runs[-1].parent
-    for folder in (Path(run), Path("runs") / run):
-        if (folder / "history.db").is_file():
-            return folder
-    known = ", ".join(path.parent.name for path in reversed(runs[-5:])) or "none"
-    raise HistoryError(f"{run} is no run folder (no history.db in it); the latest in ./runs: {known}")
-
-
 def _shape(text: str) -> tuple[int, int, int]:
     parts = text.lower().split("x")
     if len(parts) != 3 or not all(part.isdigit() and int(part) > 0 for part in parts):
         raise ConfigError(f"--input {text}: expected CxHxW, such as 3x32x32")
     return (int(parts[0]), int(parts[1]), int(parts[2]))
-
-
-def _watch(folder: Path, work: Callable[[Observer], Child]) -> None:
-    """Run a search with a live view, or with log lines where the output is no terminal; then say what it found."""
-    from rich.console import Console
-    from rich.live import Live
-
-    from fairnad import terminal
-    from fairnad.logs import log_to
-
-    console = Console()
-    state: list[Progress] = []
-
-    def view() -> RenderableType:
-        return terminal.live_view(folder.name, state[0]) if state else f"{folder.name}: starting"
-
-    with log_to(folder, console=None if console.is_terminal else console):
-        if console.is_terminal:
-            with Live(get_renderable=view, console=console, refresh_per_second=4):
-                best = work(lambda progress: state.__setitem__(slice(None), [progress]))
-        else:
-            best = work(lambda progress: None)
-    console.print(terminal.farewell(folder, best))
 
 
 if __name__ == "__main__":

@@ -11,7 +11,8 @@ FairNADError
 |   `-- SpendLimitError   a limit on tokens, money or time is reached
 |-- SandboxError      the child-process machinery itself failed
 |-- ExecutorError     trainings cannot be started
-`-- HistoryError      a run folder that is none, is in use, or is of another version
+|-- HistoryError      a run folder that is none, is in use, or is of another version
+`-- StoppedError      Ctrl-C, with what to do next
 """
 
 import difflib
@@ -28,6 +29,7 @@ __all__ = [
     "ReplyError",
     "SandboxError",
     "SpendLimitError",
+    "StoppedError",
     "nearest",
 ]
 
@@ -85,6 +87,12 @@ class ExecutorError(FairNADError):
 
 class HistoryError(FairNADError):
     """A run folder that is none, is in use, or is of another version."""
+
+
+class StoppedError(FairNADError):
+    """A person pressed Ctrl-C; the message says what to do next."""
+
+    exit_status = 130
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

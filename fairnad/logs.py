@@ -39,12 +39,10 @@ class _JsonLines(logging.Handler):
 @contextlib.contextmanager
 def log_to(folder: Path, *, console: Console | None) -> Iterator[None]:
     """Log what this package says to `folder`/log.jsonl, and to `console` if one is given."""
-    from rich.logging import RichHandler
-
     package = logging.getLogger("fairnad")
     handlers: list[logging.Handler] = [_JsonLines(folder)]
     if console is not None:
-        handlers.append(RichHandler(console=console, show_path=False, show_level=False, markup=False))
+        handlers.append(_for_people(console))
     package.setLevel(logging.INFO)
     for handler in handlers:
         package.addHandler(handler)
@@ -53,3 +51,14 @@ def log_to(folder: Path, *, console: Console | None) -> Iterator[None]:
     finally:
         for handler in handlers:
             package.removeHandler(handler)
+
+
+def _for_people(console: Console) -> logging.Handler:
+    """Return what writes to a terminal in its width, and to a file or a pipe one line an event."""
+    from rich.logging import RichHandler
+
+    if console.is_terminal:
+        return RichHandler(console=console, show_path=False, show_level=False, markup=False)
+    lines = logging.StreamHandler(console.file)
+    lines.setFormatter(logging.Formatter("%(asctime)s %(message)s", datefmt="%Y-%m-%d %H:%M:%S"))
+    return lines

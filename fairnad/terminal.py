@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
-from statistics import mean, stdev
+from statistics import fmean, mean, stdev
 
 from rich import box
 from rich.console import Group, RenderableType
@@ -14,6 +14,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from fairnad.history.lock import standing
 from fairnad.history.pass_rates import FailureKind
 from fairnad.history.store import History
 from fairnad.records import Child, Costs, Failed, Failure, Stage, Trained
@@ -43,20 +44,24 @@ def live_view(name: str, progress: Progress) -> RenderableType:
     )
     generation = f"generation {progress.generation}, " if progress.generation else ""
     where = Text(f"{generation}{_STAGE_NAMES[progress.stage]}: {progress.activity}", style="dim")
-    parts: list[RenderableType] = [head, where, best_line(progress.best, progress.base), _slots(progress)]
+    best = best_line(progress.best, progress.base, {})
+    parts: list[RenderableType] = [head, where, best, _slots(progress)]
     if progress.rejections or progress.num_failed or progress.num_empty:
         parts.append(rejections_line(progress.rejections, progress.num_failed, progress.num_empty))
     return Group(*parts)
 
 
-def best_line(best: Child | None, base: Child | None) -> Text:
-    """Return one line on the best child so far, and its gain over the base."""
+def best_line(best: Child | None, base: Child | None, again: Mapping[int, Sequence[float]]) -> Text:
+    """Return one line on the best child so far, and its gain over the base; means where children trained `again`."""
     if best is None or best.accuracy is None:
         return Text("best so far: none is trained yet", style="dim")
+    accuracy = fmean(again.get(best.id, [best.accuracy]))
     line = Text("best so far: ")
-    line.append(f"{100 * best.accuracy:.2f} % validation", style="bold green")
+    line.append(f"{100 * accuracy:.2f} % validation", style="bold green")
+    if best.id in again:
+        line.append(f", the mean of {len(again[best.id])} trainings")
     if base is not None and base.accuracy is not None and best.id != base.id:
-        line.append(f" ({100 * (best.accuracy - base.accuracy):+.2f} over the base)")
+        line.append(f" ({100 * (accuracy - fmean(again.get(base.id, [base.accuracy]))):+.2f} over the base)")
     line.append(f", child {best.id}, {costs_text(best.costs)}")
     return line
 
@@ -78,75 +83,80 @@ def rejections_line(rejections: Mapping[Failure, int], num_failed: int, num_empt
     return line
 
 
-def slot_time_line(spent: SlotTime) -> Text:
-    """Return one line on where the time of the slots went."""
+def slot_time_line(spent: SlotTime, trained_seconds: float) -> Text:
+    """Return one line on where the time of the slots went; `trained_seconds` is known before a stage has ended."""
     total = spent.training + spent.barrier + spent.drafting
     if not total:
-        return Text("slot time: nothing was trained", style="dim")
+        known = f"{_duration(trained_seconds)} of training" if trained_seconds else "no child was trained"
+        return Text(f"slot time: {known}; no stage has ended yet", style="dim")
     shares = {"training": spent.training, "barrier of the stages": spent.barrier, "drafting": spent.drafting}
     told = ", ".join(f"{name} {100 * seconds / total:.1f} %" for name, seconds in shares.items())
     return Text(f"slot time ({_duration(total)} in all slots): {told}")
 
 
-def leaderboard(children: Sequence[Child], *, rows: int) -> Table:
-    """Return the table of the most accurate children, best first."""
+def leaderboard(history: History, *, rows: int) -> Table:
+    """Return the table of the best children, the best first."""
+    again = history.rechecked_accuracies()
     title = "leaderboard: accuracy on the validation split, last epoch; gain over the parent; generation/stage"
-    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, expand=True, padding=(0, 1, 0, 0))
-    for column in ("child", "acc. %", "gain", "params M", "FLOPs M", "parent"):
+    if again:
+        title += "; children trained again come first, by the mean of all their trainings (how many)"
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, expand=True, padding=0, show_edge=False)
+    for column in ("child", *(["mean %"] if again else []), "acc. %", "gain", "params\nM", "FLOPs\nM", "parent"):
         table.add_column(column, justify="right", no_wrap=True)
     table.add_column("stage", no_wrap=True)
     table.add_column("idea", overflow="ellipsis", no_wrap=True, ratio=1)
+    children = history.children()
     accuracies = {child.id: child.accuracy for child in children}
-    ranked = sorted(
-        (c for c in children if c.accuracy is not None), key=lambda c: (-(c.accuracy or 0), c.costs.flops, c.id)
-    )
-    for child in ranked[:rows]:
+    for child in history.leaderboard()[:rows]:
         before = accuracies.get(child.parent) if child.parent is not None else None
         gain = f"{100 * ((child.accuracy or 0) - before):+.2f}" if before is not None else ""
         table.add_row(
             str(child.id),
+            *([_mean(again.get(child.id, ()))] if again else []),
             f"{100 * (child.accuracy or 0):.2f}",
             gain,
             f"{child.costs.params / 1e6:.3f}",
             f"{child.costs.flops / 1e6:.2f}",
             "" if child.parent is None else str(child.parent),
             f"{child.key.generation}/{child.key.stage.value}",
-            Text(child.idea.text if child.idea else "the base network"),  # what a model writes is no markup
+            _idea(child),
         )
-    failed = [child for child in children if isinstance(child.outcome, Failed)]
+    failed = [(child.id, child.outcome) for child in children if isinstance(child.outcome, Failed)]
     if failed:
-        table.caption = "failed trainings: " + ", ".join(
-            f"{child.id} ({child.outcome.failure.value})" for child in failed if isinstance(child.outcome, Failed)
-        )
+        table.caption = "failed trainings: " + ", ".join(f"{number} ({one.failure.value})" for number, one in failed)
     return table
 
 
-def summary(history: History) -> RenderableType:
+def summary(history: History, folder: Path) -> RenderableType:
     """Return what `show` says below the leaderboard: state, counts, rejections, and where the time went."""
-    children = history.children()
+    children, totals = history.children(), history.totals()
     keys = [one.name for one in fields(SlotTime)]
     spent = [event.data for event in history.events("stage")]
     total = SlotTime(**{key: sum(one[key] for one in spent) for key in keys})
-    trained = sum(child.accuracy is not None and child.id != 0 for child in children)
-    num_empty = len(history.slots()) - len(children)
+    counted = f"{totals.trained} of {history.config['budget']} children trained"
+    if totals.rechecks:
+        counted = f"{totals.trained} children and {totals.rechecks} rechecks of {history.config['budget']} trainings"
     num_failed = sum(isinstance(child.outcome, Failed) for child in children)
     base = children[0] if children else None
     return Group(
-        f"run {history.run.name}: {history.state}; {trained} of {history.config['budget']} children trained on "
-        f"{history.run.dataset}, seed {history.run.seed}",
-        best_line(history.best(), base),
-        rejections_line(history.rejections(), num_failed, num_empty),
-        slot_time_line(total),
+        "",
+        f"run {history.run.name}: {standing(folder, history.state)}; {counted} on {history.run.dataset}, "
+        f"seed {history.run.seed}",
+        best_line(history.best(), base, history.rechecked_accuracies()),
+        rejections_line(history.rejections(), num_failed, totals.empty_slots),
+        slot_time_line(total, totals.slot_seconds),
     )
 
 
 def llm_summary(history: History) -> RenderableType:
     """Return what the calls of a language model took, what became of them, and how its drafts failed."""
-    rates = history.pass_rates()
+    tasks, rates = history.task_calls(), history.pass_rates()
+    if not tasks:
+        return "No language model was called in this run."
     table = Table("task", title="calls of the language model", title_justify="left", box=box.SIMPLE_HEAD)
     for name in ("calls", "failed", "prompt tokens", "reply tokens", "cost", "median s", "drafts accepted"):
         table.add_column(name, justify="right")
-    for one in history.task_calls():
+    for one in tasks:
         drafts, accepted = rates.get(one.task, (0, 0))
         table.add_row(
             one.task,
@@ -189,9 +199,9 @@ def retrained(done: Retrained) -> RenderableType:
         f"child {done.child.id}, {costs_text(done.child.costs)}, fvcore's own count {done.fvcore_flops or 0:,} FLOPs"
     ]
     if accuracies:
-        spread = f" +- {stdev(accuracies):.2f}" if len(accuracies) > 1 else ", one seed: no spread"
+        spread = f" +- {stdev(accuracies):.2f} %" if len(accuracies) > 1 else " %, no spread from one seed"
         seeds = ", ".join(str(outcome.seed) for outcome in done.outcomes if isinstance(outcome, Trained))
-        lines.append(f"test split, last epoch: {mean(accuracies):.2f}{spread} % (n = {len(accuracies)}, seeds {seeds})")
+        lines.append(f"test split, last epoch: {mean(accuracies):.2f}{spread} (n = {len(accuracies)}, seeds {seeds})")
     lines += [Text(f"failed: {outcome.failure.value}: {outcome.reason}") for outcome in failed]
     return Group(*lines)
 
@@ -207,6 +217,17 @@ def verdict_line(checked: CheckedFile) -> str:
     stage = verdict.failure.value if verdict.failure else ""
     details = f"\n{verdict.details.rstrip()}" if verdict.details else ""
     return f"{checked.file}: rejected ({stage}): {verdict.reason}{details}"
+
+
+def _mean(accuracies: Sequence[float]) -> str:
+    return f"{100 * fmean(accuracies):.2f} ({len(accuracies)})" if accuracies else ""
+
+
+def _idea(child: Child) -> Text:
+    """Return the idea of a child, what it is about first: a narrow terminal shows no more."""
+    if child.idea is None:
+        return Text("the base network")
+    return Text(f"{child.idea.main or child.idea.kind.value}: {child.idea.text}")  # what a model writes is no markup
 
 
 def _slots(progress: Progress) -> Table:

@@ -117,11 +117,12 @@ def _uses_llm(extractor: Extraction | None, *, has_llm: bool, has_references: bo
 
 def _fetch(year: int, folder: Path, limit: int | None, console: Console) -> None:
     from fairnad.knowledge.build.openaccess import fetch_cvpr
+    from fairnad.knowledge.build.sources import count_papers
 
     with log_to(folder, console=console):
         fetched = fetch_cvpr(year, folder, limit=limit)
     failed = f", {len(fetched.failed)} could not be fetched" if fetched.failed else ""
-    print(f"{len(fetched.papers)} papers of CVPR {year} are in {folder}, {fetched.num_new} of them new{failed}")
+    print(f"in {folder}: {count_papers(len(fetched.papers))} of CVPR {year}, {fetched.num_new} new{failed}")
 
 
 @contextmanager
@@ -185,9 +186,11 @@ def _say(console: Console, text: str) -> None:
 
 def _summary(built: Built) -> Iterator[str]:
     """Yield the lines that tell what came of a build, and what to do next."""
+    from fairnad.knowledge.build.sources import count_papers
+
     outcome = built.outcome
     skipped = Counter(one.reason for one in built.skipped)
-    papers = [f"{built.papers} papers", f"{outcome.kept} kept", _counted("not kept", outcome.rejected)]
+    papers = [count_papers(built.papers), f"{outcome.kept} kept", _counted("not kept", outcome.rejected)]
     yield f"papers  {', '.join([*papers, _counted('skipped', skipped)])}"
     ideas = [f"{outcome.found} found", _counted("dropped", outcome.dropped), f"{outcome.merged} merged into others"]
     yield f"ideas   {', '.join(ideas)}: {len(outcome.lines)} in the database, grade {built.grade}"

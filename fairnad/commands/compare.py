@@ -22,7 +22,9 @@ def compare(
     seeds: Annotated[int, typer.Option(help="Searches of each strategy.")] = 5,
     reference: Annotated[str | None, typer.Option(help="The strategy that others are compared with.")] = None,
     final_trainings: Annotated[int, typer.Option(help="Fresh trainings of each pick, on the test split.")] = 3,
-    recheck: Annotated[str | None, typer.Option(metavar="10x2", help="Train the ten best twice more.")] = None,
+    recheck: Annotated[
+        str | None, typer.Option(metavar="10x2", help="Train the ten best twice more; the budget pays.")
+    ] = None,
     set_: Annotated[list[str] | None, typer.Option("--set", metavar="a.b=c", help="Override of one setting.")] = None,
     run: Annotated[str | None, typer.Option(metavar="NAME", help="Name of the job; the same name goes on.")] = None,
     from_: Annotated[
@@ -58,7 +60,11 @@ def _run(plan: ComparePlan, folder: Path) -> None:
 
     console = Console()
     with log_to(folder, console=console):
-        run_compare(plan, folder, told=lambda line: console.print(line, style="bold", highlight=False))
+        run_compare(
+            plan,
+            folder,
+            told=lambda line: console.print(line, style="bold", highlight=False, soft_wrap=not console.is_terminal),
+        )
 
 
 def _report(folders: list[Path], reference: str | None, out: Path) -> None:

@@ -67,21 +67,24 @@ def import_(
 
 @app.command()
 def lint(
-    path: KnowledgeArgument,
+    path: Annotated[
+        Path | None, typer.Argument(metavar="[PATH]", help="A folder or a FILE.jsonl; the shipped ideas without it.")
+    ] = None,
     tree: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Attribute tree; the one beside, else ours.")
     ] = None,
 ) -> None:
-    """Find broken lines, tags outside the tree, over-long ideas, empty categories; status 2 or 3 if there are any."""
+    """Find broken lines, tags outside the tree, over-long ideas: exit status 3. Empty categories are warnings."""
     from fairnad.knowledge.attributes import AttributeTree
     from fairnad.knowledge.files import find_knowledge
     from fairnad.knowledge.files import lint as findings_in
+    from fairnad.resources import resource
 
-    files = find_knowledge(path)
+    files = find_knowledge(path or resource("knowledge"))
     findings = list(findings_in(files.ideas, AttributeTree.load(tree or files.tree)))
     for finding in findings:
-        print(f"{files.ideas}: {finding.kind}: {finding.message}")
-    if not findings:
-        print(f"{files.ideas}: nothing is wrong")
-    is_broken = any(finding.kind == "broken line" for finding in findings)
-    raise typer.Exit(2 if is_broken else 3 if findings else 0)
+        print(f"{files.ideas}: {'warning: ' if finding.is_warning else ''}{finding.kind}: {finding.message}")
+    is_sound = all(finding.is_warning for finding in findings)
+    if is_sound:
+        print(f"{files.ideas}: nothing is wrong" + (f"; {len(findings)} warnings" if findings else ""))
+    raise typer.Exit(0 if is_sound else 3)

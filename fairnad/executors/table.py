@@ -86,7 +86,12 @@ def read_table(path: Path, dataset: str) -> CellTable:
             _check_columns(path, rows.fieldnames or (), dataset)
             entries = _entries(path, rows, dataset)
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise ConfigError(f"table {path} cannot be read: {error}") from error
+        why = error.strerror if isinstance(error, OSError) else error
+        raise ConfigError(
+            f"table {path} cannot be read: {why}; expected a CSV file with the columns {', '.join(_columns(dataset))} "
+            "and a line for each of the 15,625 cells, made from the results file of NAS-Bench-201 "
+            "(benchmarks/README.md says how)"
+        ) from error
     operations = tuple(name for name in OPERATIONS if any(name in cell.operations for cell in entries))
     missing = len(operations) ** len(EDGES) - len(entries)
     if missing or len(operations) < 2:
@@ -184,8 +189,12 @@ class TableExecutor:
         return Started(training, 0, now), Finished(training, 0, now, outcome)
 
 
+def _columns(dataset: str) -> tuple[str, str, str]:
+    return "arch", f"{dataset}_test", f"{dataset}_test_one_seed"
+
+
 def _check_columns(path: Path, found: Sequence[str], dataset: str) -> None:
-    missing = [name for name in ("arch", f"{dataset}_test", f"{dataset}_test_one_seed") if name not in found]
+    missing = [name for name in _columns(dataset) if name not in found]
     if not missing:
         return
     known = [name.removesuffix("_test") for name in found if name.endswith("_test")]

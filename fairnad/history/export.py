@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import shutil
 from pathlib import Path
 
+from fairnad.architectures.parsing import parse_quietly
 from fairnad.errors import ConfigError
 from fairnad.history.rows import Evaluation
 from fairnad.history.store import History
@@ -16,27 +18,23 @@ __all__ = ["export"]
 _MAIN = """
 
 def _report() -> None:
-    import importlib.util
-    from pathlib import Path
-
     import torch
-    from torch.utils.flop_counter import FlopCounterMode
 
     network = Network({num_classes}).eval()
-    weights = Path(__file__).with_name("weights.safetensors")
-    if weights.exists() and importlib.util.find_spec("safetensors") is not None:
+    try:
         from safetensors.torch import load_file
 
-        network.load_state_dict(load_file(weights))
-        print("weights ", weights.name)
+        network.load_state_dict(load_file(__file__.removesuffix("model.py") + "weights.safetensors"))
+        print("weights ", "weights.safetensors")
+    except (ImportError, FileNotFoundError) as error:
+        print("weights ", "not loaded:", error)
     images = torch.zeros(1, *{input_shape})
-    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+    with torch.no_grad():
         logits = network(images)
     print("input   ", tuple(images.shape))
     print("output  ", tuple(logits.shape))
     print("params  ", sum(tensor.numel() for tensor in network.parameters() if tensor.requires_grad))
-    print("FLOPs   ", counter.get_total_flops() // 2, "multiply-accumulates of convolutions and matrix products")
-    print("recorded", {flops}, "FLOPs by the search, which adds elements of normalisation and pooling")
+    print("FLOPs   ", {flops}, "by the search: multiply-accumulates, elements of normalisation and pooling")
 
 
 if __name__ == "__main__":
@@ -116,7 +114,15 @@ def _model(run_name: str, line: list[Child], dataset: DatasetInfo) -> str:
     main = _MAIN.format(
         num_classes=dataset.num_classes, input_shape=tuple(dataset.input_shape), flops=child.costs.flops
     )
-    return "".join(f"# {_one_line(text)}\n" for text in header) + "\n" + child.source.rstrip() + "\n" + main
+    return "".join(f"# {_one_line(text)}\n" for text in header) + "\n" + _module(child.source) + "\n" + main
+
+
+def _module(source: str) -> str:
+    """Return the source without a main block of its own, such as that of an exported file that became a base."""
+    last = parse_quietly(source).body[-1]
+    if isinstance(last, ast.If) and ast.unparse(last.test) == "__name__ == '__main__'":
+        source = "".join(source.splitlines(keepends=True)[: last.lineno - 1])
+    return source.rstrip()
 
 
 def _step(child: Child) -> str:

@@ -11,7 +11,7 @@ from typing import TextIO
 
 from fairnad.errors import HistoryError
 
-__all__ = ["locked", "writer_of"]
+__all__ = ["locked", "standing", "writer_of"]
 
 
 @contextmanager
@@ -45,6 +45,16 @@ def writer_of(folder: Path) -> int | None:
     except PermissionError:
         return pid
     return pid
+
+
+def standing(folder: Path, state: str) -> str:
+    """Return how the run in `folder` stands whose history says `state`: a run that was killed cannot say so itself."""
+    if state == "finished":
+        return state
+    pid = writer_of(folder)
+    if state == "running" and pid is not None:
+        return f"running (process {pid})"
+    return f"stopped before its end; `fairnad resume {folder.name}` goes on"
 
 
 def _take(file: TextIO, folder: Path) -> None:

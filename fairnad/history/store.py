@@ -83,6 +83,11 @@ class History:
         return cls(reader, None)
 
     @classmethod
+    def is_begun(cls, folder: Path) -> bool:
+        """Return whether the run in `folder` has its base; one whose start was cut short has none."""
+        return Reader(folder / "history.db").run(steps.has_base)
+
+    @classmethod
     def in_memory(cls, *, config: Mapping[str, object] | None = None, seed: int = 0) -> History:
         """Return a new history that is gone when it is closed."""
         row = rows.run_row("memory", config or {}, seed=seed, dataset="none")
@@ -237,14 +242,18 @@ class History:
         return self._connection.run(lambda db: steps.load_graph_hashes(db, seen))
 
     def best(self) -> Child | None:
-        """Return the child of the highest validation accuracy; ties go to smaller FLOPs, then to the smaller id.
+        """Return the first of `leaderboard`, or None."""
+        return next(iter(self.leaderboard()), None)
 
-        Once children were trained again (purpose "recheck"), it is one of these, by the mean of all its trainings.
+    def leaderboard(self) -> tuple[Child, ...]:
+        """Return the trained children, the best first; ties go to smaller FLOPs, then to the smaller id.
+
+        Those trained again (purpose "recheck") come first, by the mean of all their trainings.
         """
         means, ranked = self.rechecked(), self.ranked()
         again = [child for child in ranked if child.id in means]
         again.sort(key=lambda child: (-means[child.id], child.costs.flops, child.id))
-        return next(iter((*again, *ranked)), None)
+        return (*again, *(child for child in ranked if child.id not in means))
 
     def ranked(self) -> tuple[Child, ...]:
         """Return the trained children by the validation accuracy of the search's training, the highest first."""
@@ -255,6 +264,11 @@ class History:
 
     def rechecked(self) -> dict[int, float]:
         """Return the mean validation accuracy of each child that was trained again: of all its trainings, by id."""
+        # fmean rounds once: the order in which several slots ended must not decide a tie.
+        return {child_id: fmean(accuracies) for child_id, accuracies in self.rechecked_accuracies().items()}
+
+    def rechecked_accuracies(self) -> dict[int, list[float]]:
+        """Return the validation accuracies of all trainings of each child that was trained again, by id."""
         found = self._connection.run(
             lambda db: steps.load_evaluations(db, "purpose IN ('search', 'recheck') AND accuracy IS NOT NULL")
         )
@@ -263,8 +277,7 @@ class History:
         for child_id, evaluation in found:
             if child_id in again and isinstance(evaluation.outcome, Trained):
                 accuracies[child_id].append(evaluation.outcome.accuracy)
-        # fmean rounds once: the order in which several slots ended must not decide a tie.
-        return {child_id: fmean(values) for child_id, values in accuracies.items()}
+        return accuracies
 
     def events(self, kind: str | None = None) -> tuple[Event, ...]:
         """Return the events, or those of one kind, in the order recorded."""

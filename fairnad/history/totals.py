@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 
 from sqlite_utils import Database
@@ -15,7 +14,7 @@ __all__ = ["Totals", "load_rejections", "load_totals"]
 
 @dataclass(frozen=True, slots=True)
 class Totals:
-    """The sums of a run; the base is not among them. Trainings are those of purpose "search"."""
+    """The sums of a run; the base is not among them. Trainings are those of purpose "search", unless they say so."""
 
     children: int
     empty_slots: int
@@ -25,8 +24,10 @@ class Totals:
     trained: int
     failed: int
     training_seconds: float
+    rechecks: int
+    """Trainings of purpose "recheck", failed ones included: the budget paid for them."""
     slot_seconds: float
-    """Time that trainings held their slots, those under way included; an abandoned one counts nothing."""
+    """Time that trainings of any purpose held their slots; only those that came to an end count."""
     calls: int
     tokens: int
     cost: float
@@ -35,22 +36,22 @@ class Totals:
 _MADE = "child IN (SELECT id FROM children WHERE stage != 'base')"
 
 _TOTALS = f"""
-    SELECT c.*, d.*, e.*, a.*, l.* FROM
+    SELECT c.*, d.*, e.*, r.*, a.*, l.* FROM
         (SELECT (SELECT count(*) FROM children WHERE stage != 'base') AS children,
             (SELECT count(*) FROM events WHERE kind = '{SLOT_EMPTY}') AS empty_slots) AS c,
         (SELECT count(*) AS drafts, count(failure) AS refused, total(seconds) AS verification_seconds
             FROM drafts WHERE stage != 'base') AS d,
         (SELECT count(accuracy) AS trained, count(failure) AS failed, total(seconds) AS training_seconds
             FROM evaluations WHERE purpose = 'search' AND {_MADE}) AS e,
-        (SELECT total(coalesce(ended, CASE state WHEN 'running' THEN :now ELSE started END) - started) AS slot_seconds
-            FROM attempts WHERE {_MADE}) AS a,
+        (SELECT count(*) AS rechecks FROM evaluations WHERE purpose = 'recheck') AS r,
+        (SELECT total(ended - started) AS slot_seconds FROM attempts WHERE {_MADE}) AS a,
         (SELECT count(*) AS calls, total(cost) AS cost,
             coalesce(sum(coalesce(prompt_tokens, 0) + coalesce(reply_tokens, 0)), 0) AS tokens FROM calls) AS l"""
 
 
 def load_totals(db: Database) -> Totals:
     """Return the sums of the run."""
-    return Totals(**next(iter(db.query(_TOTALS, {"now": time.time()}))))
+    return Totals(**next(iter(db.query(_TOTALS))))
 
 
 def load_rejections(db: Database) -> dict[Failure, int]:

@@ -28,6 +28,7 @@ IDEAS = "ideas.jsonl"
 TREE = "attributes.json"
 MAX_WORDS = 49
 """An idea has fewer than 50 words (paper, F.2.2)."""
+_EMPTY = "empty category"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +47,11 @@ class Finding:
     kind: str
     message: str
 
+    @property
+    def is_warning(self) -> bool:
+        """Whether the ideas can be used all the same: a small database need not fill every category."""
+        return self.kind == _EMPTY
+
 
 def find_knowledge(path: Path) -> KnowledgeFiles:
     """Return the files of `path`, a folder of knowledge or a file of ideas.
@@ -58,8 +64,11 @@ def find_knowledge(path: Path) -> KnowledgeFiles:
     else:
         ideas, tree = path, path.parent / TREE
     if not ideas.is_file():
-        hint = f"holds no {IDEAS}; `fairnad build-knowledge` makes one" if path.is_dir() else "does not exist"
-        raise KnowledgeError(f"{path}: {hint}")
+        if path.is_dir():
+            raise KnowledgeError(f"{path}: holds no {IDEAS}; `fairnad build-knowledge` makes one")
+        raise KnowledgeError(
+            f"{path}: does not exist; name the folder that `fairnad build-knowledge` wrote (--out), or a file of ideas"
+        )
     return KnowledgeFiles(ideas, tree if tree.is_file() else None)
 
 
@@ -113,7 +122,7 @@ def lint(path: Path, tree: AttributeTree) -> Iterator[Finding]:
     filled = {(line.target, line.granularity, line.main) for line in lines}
     for upper in tree.mains():
         if upper not in filled:
-            yield Finding(0, "empty category", f"no idea in {' / '.join(upper)}")
+            yield Finding(0, _EMPTY, f"no idea in {' / '.join(upper)}")
 
 
 def _of_line(number: int, line: IdeaLine, tree: AttributeTree) -> Iterator[Finding]:

@@ -12,6 +12,7 @@ from pathlib import Path
 from fairnad.config import Config, read_config
 from fairnad.errors import HistoryError
 from fairnad.executors.recorded import RecordedExecutor
+from fairnad.history.lock import standing
 from fairnad.history.store import History
 from fairnad.records import FilledSlot, JudgedDraft, SlotKey, Stage
 from fairnad.sandbox.data import prepare_dataset
@@ -44,7 +45,7 @@ def replay(folder: Path, *, observer: Observer | None = None) -> Replayed:
     """
     with History.open(folder) as source:
         if source.state != "finished":
-            raise HistoryError(f"the search in {folder} is {source.state}; only a finished one can be replayed")
+            raise HistoryError(f"only a finished search can be replayed; {folder}: {standing(folder, source.state)}")
         config = read_config(folder / "config.yaml")
         with Sandbox(memory_bytes=config.verification.memory_bytes) as sandbox:
             sandbox.start()

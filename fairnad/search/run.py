@@ -15,6 +15,7 @@ from fairnad.errors import ConfigError, HistoryError
 from fairnad.executors.base import EXECUTORS, Executor
 from fairnad.generators.fit import Direction, Measure, fit
 from fairnad.history.export import export
+from fairnad.history.lock import locked
 from fairnad.history.store import History
 from fairnad.knowledge.ideas import SamplingLevel
 from fairnad.mutations.base import Workshop
@@ -97,8 +98,8 @@ def _was_cut_short(folder: Path) -> bool:
     """Return whether a start was killed here before it recorded its base; then what it wrote is taken away."""
     if not (folder / "history.db").is_file():
         return False
-    with History.open(folder, write=True) as history:  # which nobody else holds
-        if history.children():
+    with locked(folder):  # a start that is under way has no base yet either
+        if History.is_begun(folder):
             return False
     shutil.rmtree(folder)
     return True
@@ -247,7 +248,8 @@ def _base_draft(config: Config) -> Draft:
     try:
         return Draft(path.read_text(), "base", None, note=path.name)
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"base {path} cannot be read: {error}") from error
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise ConfigError(f"base {path} cannot be read: {reason}") from error
 
 
 def _widened(base: Draft, limits: Limits, measure: Measure) -> Draft:

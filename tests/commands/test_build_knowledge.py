@@ -181,6 +181,7 @@ def test_without_a_model_keywords_are_announced_and_labelled(tmp_path):
     done = run(tmp_path / "papers", "--out", tmp_path / "out")
     assert done.exit_code == 0, done.output
     assert "ideas are found by keywords, which is of lower grade" in " ".join(done.stderr.split())
+    assert "papers  1 paper, 1 kept" in done.stdout
     (line,) = map(json.loads, (tmp_path / "out" / "ideas.jsonl").read_text().splitlines())
     assert (line["grade"], line["target"]) == ("keywords", "efficiency")
     assert line["evidence"][0]["page"] == 1
@@ -271,5 +272,46 @@ def test_a_folder_without_any_idea(tmp_path, url):
     (tmp_path / "papers" / "loss.txt").write_text("A Loss for Training\n\nAda\n\nAbstract\n\nWe study a loss.\n")
     done = run(tmp_path / "papers", "--out", tmp_path / "out", "--llm", url)
     assert isinstance(done.exception, KnowledgeError)
-    assert "no idea was found in 1 papers: 0 kept" in str(done.exception)
+    assert "no idea was found in 1 paper: 0 kept" in str(done.exception)
+    # What a language model answered was paid for: a better tree or more papers go on from there.
+    assert str(done.exception).endswith(f"nothing is written but {tmp_path / 'out' / 'knowledge.db'}")
     assert {path.name for path in (tmp_path / "out").iterdir()} == {"knowledge.db", "lock"}
+
+
+@pytest.mark.parametrize("exists", [False, True])
+def test_where_no_paper_can_be_used_nothing_is_left(tmp_path, exists):
+    (tmp_path / "papers").mkdir()
+    (tmp_path / "papers" / "empty.txt").touch()
+    out = tmp_path / "out"
+    if exists:
+        out.mkdir()
+        (out / "notes.txt").write_text("mine")
+    done = run(tmp_path / "papers", "--out", out)
+    assert isinstance(done.exception, KnowledgeError)
+    assert str(done.exception) == "no paper can be used, as told above; nothing is written"
+    assert sorted(tmp_path.glob("out*/*")) == ([out / "notes.txt"] if exists else [])
+    assert out.exists() == exists
+
+
+def test_the_database_of_an_earlier_build_stays(tmp_path):
+    (tmp_path / "papers").mkdir()
+    (tmp_path / "papers" / "gates.txt").write_text(GATES)
+    assert run(tmp_path / "papers", "--out", tmp_path / "out").exit_code == 0
+    before = everything(tmp_path / "out")
+    (tmp_path / "papers" / "gates.txt").write_text("")
+    done = run(tmp_path / "papers", "--out", tmp_path / "out")
+    assert str(done.exception).endswith(f"nothing is written but {tmp_path / 'out' / 'knowledge.db'}")
+    after = everything(tmp_path / "out")
+    assert (after["steps"], after["ideas.jsonl"]) == (before["steps"], before["ideas.jsonl"])
+
+
+def test_pdfs_without_their_reader_are_told_before_anything_is_written(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pymupdf", None)
+    (tmp_path / "papers").mkdir()
+    (tmp_path / "papers" / "gates.txt").write_text(GATES)
+    assert run(tmp_path / "papers", "--out", tmp_path / "text").exit_code == 0, "nothing here needs it"
+    (tmp_path / "papers" / "gates.PDF").write_bytes(b"%PDF-1.4")
+    done = run(tmp_path / "papers", "--out", tmp_path / "out")
+    assert isinstance(done.exception, ConfigError)
+    assert str(done.exception) == "reading PDFs needs pymupdf: pip install 'fairnad[knowledge]'"
+    assert not (tmp_path / "out").exists()

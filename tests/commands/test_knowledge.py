@@ -1,12 +1,13 @@
 """`fairnad knowledge export, import, lint` as a user types them."""
 
 import json
+import sys
 
 import pytest
 from typer.testing import CliRunner
 
 from fairnad.commands.knowledge import app
-from fairnad.errors import KnowledgeError
+from fairnad.errors import ConfigError, KnowledgeError
 from fairnad.knowledge.ideas import IdeaDatabase
 from fairnad.resources import resource
 
@@ -97,17 +98,22 @@ def test_the_folder_of_a_build_takes_no_imports(tmp_path):
 
 
 def test_lint_tells_what_is_wrong_and_where(tmp_path):
-    done = run("lint", resource("knowledge"))
+    done = run("lint")
     assert (done.exit_code, done.stdout) == (0, f"{resource('knowledge')}/ideas.jsonl: nothing is wrong\n")
+    path = write(tmp_path / "ideas.jsonl", IDEA, OTHER)
+    done = run("lint", tmp_path)
+    assert done.exit_code == 0, "a small database is none that is wrong"
+    assert done.stdout.count(f"{path}: warning: empty category: no idea in ") == 13
+    assert done.stdout.endswith(f"{path}: nothing is wrong; 13 warnings\n")
     path = write(tmp_path / "ideas.jsonl", IDEA, {**OTHER, "text": "word " * 50}, {**OTHER, "id": "c", "main": "norm"})
     done = run("lint", tmp_path)
     assert done.exit_code == 3
     assert f"{path}: over-long idea: line 2: b has 50 words" in done.stdout
     assert f"{path}: tag outside the tree: line 3: c: main category 'norm' is not known" in done.stdout
-    assert done.stdout.count("empty category") == 13
+    assert "nothing is wrong" not in done.stdout
     write(path, IDEA, "{broken")
     done = run("lint", tmp_path)
-    assert done.exit_code == 2
+    assert done.exit_code == 3
     assert "broken line: line 2" in done.stdout
 
 
@@ -117,3 +123,11 @@ def test_papers_are_shown(tmp_path):
     done = run("paper", path, "--json")
     assert (done.exit_code, json.loads(done.stdout)["title"]) == (0, "A Gate for Shortcuts")
     assert run("paper", path, tmp_path / "none.pdf").exit_code == 2
+
+
+def test_a_pdf_without_its_reader_is_one_sentence(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pymupdf", None)
+    (tmp_path / "paper.pdf").write_bytes(b"%PDF-1.4")
+    error = run("paper", tmp_path / "paper.pdf").exception
+    assert isinstance(error, ConfigError)
+    assert str(error) == "reading PDFs needs pymupdf: pip install 'fairnad[knowledge]'"

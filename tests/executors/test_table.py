@@ -87,8 +87,12 @@ def test_an_empty_table_is_refused(tmp_path):
 
 
 def test_a_file_that_is_not_there_or_is_no_text_is_refused(tmp_path):
-    with pytest.raises(ConfigError, match="cannot be read"):
+    with pytest.raises(ConfigError) as refusal:
         read_table(tmp_path / "none.csv", "cifar100")
+    told = str(refusal.value)
+    assert told.startswith(f"table {tmp_path / 'none.csv'} cannot be read: No such file or directory; expected a CSV")
+    assert "the columns arch, cifar100_test, cifar100_test_one_seed and a line for each of the 15,625 cells" in told
+    assert "benchmarks/README.md" in told
     (tmp_path / "bytes.csv").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(ConfigError, match="cannot be read"):
         read_table(tmp_path / "bytes.csv", "cifar100")

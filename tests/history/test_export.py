@@ -8,7 +8,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from safetensors.numpy import save_file
+from typer.testing import CliRunner
 
+from fairnad.cli import app
 from fairnad.errors import ConfigError, HistoryError
 from fairnad.history import History
 from fairnad.history.export import export
@@ -80,9 +82,27 @@ def test_the_exported_model_runs_alone(run, tmp_path):
         "input    (1, 3, 8, 8)",
         "output   (1, 5)",
         f"params   {PARAMS}",
-        f"FLOPs    {FLOPS} multiply-accumulates of convolutions and matrix products",
-        f"recorded {FLOPS + 9} FLOPs by the search, which adds elements of normalisation and pooling",
+        f"FLOPs    {FLOPS + 9} by the search: multiply-accumulates, elements of normalisation and pooling",
     ]
+
+
+def test_an_exported_file_is_a_network_to_verify_and_to_begin_with(run, tmp_path):
+    layers = "        self.middle = nn.Sequential(nn.ReLU(), nn.Conv2d(4, 4, 3), nn.ReLU(), nn.Conv2d(4, 4, 1))\n"
+    deep = SOURCE.replace("        self.head", f"{layers}        self.head").replace(
+        "images * self.stem(x)", "self.middle(self.stem(x))"
+    )
+    base = replace(base_slot(), drafts=(accepted("7", source=deep),))
+    with History.create(tmp_path / "first", **CREATE) as history:
+        history.record_slot(base)
+        (exported, _) = export(tmp_path / "first", history.child(0), tmp_path / "once", **OPTIONS)
+    done = CliRunner().invoke(app, ["verify", str(exported), "--input", "3x8x8", "--num-classes", "5"])
+    assert done.exit_code == 0, done.output
+    lines = run_model(tmp_path / "once")
+    assert lines[0].startswith("weights  not loaded: ")
+    with History.create(tmp_path / "second", **CREATE) as history:
+        history.record_slot(replace(base, drafts=(accepted("8", source=exported.read_text()),)))
+        export(tmp_path / "second", history.child(0), tmp_path / "twice", **OPTIONS)
+    assert run_model(tmp_path / "twice") == [line.replace("once", "twice") for line in lines], "one report, not two"
 
 
 def test_metrics_say_where_every_number_comes_from(run, tmp_path):

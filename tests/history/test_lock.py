@@ -5,7 +5,7 @@ import os
 import pytest
 
 from fairnad.errors import HistoryError
-from fairnad.history import History, writer_of
+from fairnad.history import History, standing, writer_of
 from tests.history.samples import CREATE, child_slot, start_python
 
 HOLD = """
@@ -36,6 +36,7 @@ def test_a_second_writer_is_refused_while_readers_read(holder, tmp_path):
     with pytest.raises(HistoryError, match=f"process {holder.pid}"):
         History.create(tmp_path / "run", **CREATE)
     assert writer_of(tmp_path / "run") == holder.pid
+    assert standing(tmp_path / "run", "running") == f"running (process {holder.pid})"
     with History.open(tmp_path / "run") as history:
         assert len(history.children()) == 1
 
@@ -44,6 +45,8 @@ def test_the_lock_dies_with_its_process(holder, tmp_path):
     holder.kill()
     holder.wait(timeout=10)
     assert writer_of(tmp_path / "run") is None
+    assert standing(tmp_path / "run", "running") == "stopped before its end; `fairnad resume run` goes on"
+    assert standing(tmp_path / "run", "finished") == "finished"
     with History.open(tmp_path / "run", write=True) as history:
         assert writer_of(tmp_path / "run") == os.getpid()
         assert history.record_slot(child_slot(1)).id == 1

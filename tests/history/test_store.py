@@ -112,13 +112,25 @@ def contents(folder):
 
 def test_an_outcome_is_recorded_once_for_a_purpose_and_seed(history):
     history.record_slot(base_slot())
-    history.record_outcome(0, Failed(Failure.CRASH, "mend it"))
+    history.record_outcome(0, trained(0.9, seed=3))
     with pytest.raises(HistoryError, match="child 0: its evaluation of purpose 'search' with seed 3 is recorded"):
-        history.record_outcome(0, trained(0.9, seed=3))
-    history.record_outcome(0, trained(0.9, seed=4))
-    assert history.child(0).outcome == Failed(Failure.CRASH, "mend it"), "the first one counts"
+        history.record_outcome(0, trained(0.8, seed=3))
+    history.record_outcome(0, trained(0.7, seed=4))
+    assert history.child(0).outcome == trained(0.9, seed=3), "the first one counts"
     with pytest.raises(HistoryError, match="there is no child -1"):
         history.record_outcome(-1, trained())
+
+
+def test_another_try_takes_the_place_of_one_that_failed(tmp_path):
+    with History.create(tmp_path, **CREATE) as history:
+        history.record_slot(base_slot())
+        for outcome in (Failed(Failure.TIMEOUT, "wait"), Failed(Failure.CRASH, "mend it"), trained(0.9)):
+            history.record_outcome(0, outcome)
+            assert history.child(0).outcome == outcome
+        written = history.children()
+        assert [one.outcome for one in history.evaluations(0)] == [trained(0.9)]
+    with History.open(tmp_path) as history:
+        assert history.children() == written
 
 
 def test_an_outcome_and_the_end_of_its_attempt_are_one(history):
@@ -126,6 +138,8 @@ def test_an_outcome_and_the_end_of_its_attempt_are_one(history):
     history.record_slot(child_slot(1))
     attempt = history.attempt_started(1, "slot 0", at=100.0)
     history.record_outcome(1, trained(), attempt=attempt, at=112.5)
+    assert history.totals().slot_seconds == 12.5
+    history.attempt_started(1, "slot 0", at=200.0)
     assert history.totals().slot_seconds == 12.5
     with pytest.raises(HistoryError, match=f"attempt {attempt} is not under way"):
         history.record_outcome(1, trained(), purpose="retrain", attempt=attempt)
@@ -205,12 +219,19 @@ def test_a_folder_without_a_run_is_refused(tmp_path):
         History.open(tmp_path / "nowhere", write=True)
     assert not (tmp_path / "nowhere").exists()
     (tmp_path / "history.db").touch()
-    with pytest.raises(HistoryError, match="older version"):
-        History.open(tmp_path)
-    with pytest.raises(HistoryError, match="holds no run: its start was cut short"):
-        History.open(tmp_path, write=True)
+    for write in (False, True):
+        with pytest.raises(HistoryError, match="holds no run: its start was cut short"):
+            History.open(tmp_path, write=write)
     History.create(tmp_path, **CREATE).close()
     History.open(tmp_path).close()
+
+
+def test_a_run_is_begun_once_it_has_its_base(tmp_path, folder):
+    assert History.is_begun(folder)
+    (tmp_path / "history.db").touch()
+    assert not History.is_begun(tmp_path)
+    History.create(tmp_path, **CREATE).close()
+    assert not History.is_begun(tmp_path)
 
 
 def test_a_file_that_is_no_history_is_refused(tmp_path):

@@ -58,7 +58,13 @@ def test_a_folder_and_a_file_in_it_are_the_same_knowledge(tmp_path):
     assert find_knowledge(tmp_path).tree == tmp_path / "attributes.json"
 
 
-@pytest.mark.parametrize(("name", "words"), [(".", "holds no ideas.jsonl"), ("none.jsonl", "does not exist")])
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        (".", "holds no ideas.jsonl"),
+        ("none", "none: does not exist; name the folder that `fairnad build-knowledge` wrote"),
+    ],
+)
 def test_a_place_without_ideas_is_refused(tmp_path, name, words):
     with pytest.raises(KnowledgeError, match=words):
         find_knowledge(tmp_path / name)
@@ -79,12 +85,13 @@ def test_a_place_without_ideas_is_refused(tmp_path, name, words):
 def test_each_thing_that_is_wrong_is_found_in_its_line(tmp_path, line, kind):
     path = write(tmp_path / "ideas.jsonl", GOOD, "", line, {**GOOD, "id": "c", "text": "word " * 49})
     assert kinds(path) == [(3, kind)]
+    assert [one.is_warning for one in lint(path, TREE) if one.line] == [False]
 
 
 def test_empty_categories_are_named(tmp_path):
     findings = list(lint(write(tmp_path / "ideas.jsonl", GOOD), TREE))
     assert len(findings) == len(TREE.mains()) - 1
-    assert {one.kind for one in findings} == {"empty category"}
+    assert {(one.kind, one.is_warning) for one in findings} == {("empty category", True)}
     assert "no idea in performance / operation / normalization" in [one.message for one in findings]
 
 

@@ -145,7 +145,7 @@ def test_a_hanging_job_ends_at_its_time_limit(verify, network, strays):
 
 @pytest.mark.parametrize(
     ("code", "told"),
-    [("while True: pass", "processor time"), ("import time; time.sleep(60)", "not done after 10 seconds")],
+    [("while True: pass", "processor time"), ("import time; time.sleep(60)", "not done after 10")],
 )
 def test_a_training_is_limited_in_processor_time_and_may_wait_for_others(train, network, code, told):
     report = train(network(forward=code), timeout_seconds=1)

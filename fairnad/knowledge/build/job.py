@@ -17,9 +17,11 @@ from fairnad.errors import KnowledgeError
 from fairnad.knowledge.attributes import AttributeTree
 from fairnad.knowledge.build.draft import DRAFT, tree_json, write_draft
 from fairnad.knowledge.build.keyword_extractor import KeywordExtractor
+from fairnad.knowledge.build.layout import check_pymupdf
 from fairnad.knowledge.build.llm_extractor import LLMExtractor, longest_prompt
 from fairnad.knowledge.build.loading import loading
 from fairnad.knowledge.build.openaccess import Listed, read_index
+from fairnad.knowledge.build.papers import is_pdf
 from fairnad.knowledge.build.pipeline import Extractor, Progress, run_steps
 from fairnad.knowledge.build.reading import Readers
 from fairnad.knowledge.build.reference import (
@@ -31,7 +33,7 @@ from fairnad.knowledge.build.reference import (
 )
 from fairnad.knowledge.build.results import Outcome, compose
 from fairnad.knowledge.build.review import PATCH, patched, read_patch
-from fairnad.knowledge.build.sources import Skipped, Source, find_sources
+from fairnad.knowledge.build.sources import Skipped, Source, count_papers, find_sources
 from fairnad.knowledge.build.steps import Step
 from fairnad.knowledge.build.store import DATABASE, Store
 from fairnad.knowledge.files import IDEAS, TREE, dump_lines, write_whole
@@ -91,10 +93,12 @@ def build(plan: Plan, told: Told = lambda progress, spent: None) -> Built:
 
     Raises:
         KnowledgeError: the folder, the tree, a reference or all papers cannot be used, or no idea was found.
-        ConfigError: the language model cannot be used.
+        ConfigError: the language model cannot be used, or there are PDFs and nothing to read them.
         LLMError: it does not answer, or a limit on spend is reached; the same call goes on later.
     """
     sources, left_out = find_sources(plan.papers, limit=plan.max_papers)
+    if any(is_pdf(source.path) for source in sources):
+        check_pymupdf()
     _check_out(plan.out)
     tree, references = _given_tree(plan), _references(plan.references)
     listed = read_index(plan.papers)
@@ -115,7 +119,10 @@ def build(plan: Plan, told: Told = lambda progress, spent: None) -> Built:
                 told=lambda progress: told(progress, work.spend.total),
             )
             outcome = _outcome(sources, extractor, store, listed)
-            _write(plan.out, outcome, tree)
+            if not outcome.lines:
+                raise _nothing_found(plan.out, outcome, store)
+            write_whole(tree.text, plan.out / TREE)
+            write_whole(dump_lines(outcome.lines), plan.out / IDEAS)
             return Built(
                 plan.out, extractor.name, len(sources) + len(left_out), (*left_out, *skipped), outcome, work.spend.total
             )
@@ -211,12 +218,10 @@ def _outcome(sources: Sequence[Source], extractor: Extractor, store: Store, list
     return compose(sources, store.papers(), judged, tagged, grade=extractor.name, listed=listed)
 
 
-def _write(out: Path, outcome: Outcome, tree: _Tree) -> None:
-    if not outcome.lines:
-        judged = outcome.kept + sum(outcome.rejected.values())
-        raise KnowledgeError(
-            f"no idea was found in {judged} papers: {outcome.kept} kept, with {outcome.found} ideas, none of use; "
-            f"nothing is written but {out / DATABASE}"
-        )
-    write_whole(tree.text, out / TREE)
-    write_whole(dump_lines(outcome.lines), out / IDEAS)
+def _nothing_found(out: Path, outcome: Outcome, store: Store) -> KnowledgeError:
+    """Return the error that says what came of the papers; what is left are replies of a language model."""
+    judged = outcome.kept + sum(outcome.rejected.values())
+    kept = f"{outcome.kept} kept, with {outcome.found} ideas, none of use"
+    found = f"no idea was found in {count_papers(judged)}: {kept}" if judged else "no paper can be used, as told above"
+    written = "nothing is written" if store.discard() else f"nothing is written but {out / DATABASE}"
+    return KnowledgeError(f"{found}; {written}")

@@ -6,6 +6,7 @@ MuPDF is not thread-safe: read PDFs side by side in processes, never in threads.
 
 from __future__ import annotations
 
+import importlib.util
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -15,10 +16,10 @@ from itertools import groupby
 from operator import itemgetter
 from typing import Any
 
-from fairnad.errors import KnowledgeError
+from fairnad.errors import ConfigError, KnowledgeError
 from fairnad.knowledge.build.prose import clean
 
-__all__ = ["Row", "read_pdf"]
+__all__ = ["Row", "check_pymupdf", "read_pdf"]
 
 _BOLD_FONT = re.compile(r"bold|medi|black|heavy|demi|cmbx|cmb\d|sfbx|-b$", re.IGNORECASE)
 _PAGE_NUMBER = re.compile(r"(page\s*)?[-\u2013\u2014\s]*(#|[ivx]+)[-\u2013\u2014\s]*((of|/)\s*#)?", re.IGNORECASE)
@@ -53,12 +54,20 @@ class Row:
         return self.size, self.is_bold, self.text.isupper()
 
 
+def check_pymupdf() -> None:
+    """Raise ConfigError where no PDF can be read: before a build writes anything, not at each file."""
+    if importlib.util.find_spec("pymupdf") is None:
+        raise ConfigError("reading PDFs needs pymupdf: pip install 'fairnad[knowledge]'")
+
+
 def read_pdf(data: bytes) -> tuple[Row, ...]:
     """Return the rows of all pages in reading order.
 
     Raises:
         KnowledgeError: there is no text to be had, and in one line why.
+        ConfigError: pymupdf is not installed.
     """
+    check_pymupdf()
     import pymupdf
 
     if b"%PDF-" not in data[:1024]:
@@ -74,6 +83,8 @@ def read_pdf(data: bytes) -> tuple[Row, ...]:
             height = max(page.rect.height for page in document)
             width = max(page.rect.width for page in document)
     except (RuntimeError, ValueError, pymupdf.mupdf.FzErrorBase) as error:
+        if "code=2:" in str(error):  # MuPDF's word for a failed allocation
+            raise MemoryError from error
         cause = "truncated: its end is missing" if _is_cut(data) else "damaged"
         raise KnowledgeError(f"{cause}; fetch it again") from error
     _check_text(pages)

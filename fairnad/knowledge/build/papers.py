@@ -21,11 +21,15 @@ from fairnad.knowledge.build.plain import read_text
 from fairnad.knowledge.build.prose import vocabulary, words
 from fairnad.knowledge.build.sections import Section, cut, paragraphs, pick_method
 
-__all__ = ["Paper", "Section", "find_papers", "read_paper"]
+__all__ = ["Paper", "ReadingError", "Section", "find_papers", "is_pdf", "read_paper"]
 
 _SUFFIXES = (".pdf", ".txt", ".md")
 _OPENING = 2000  # characters that stand in for an abstract that was not found
 _SHINGLE = 4  # words of a passage that are looked up together
+
+
+class ReadingError(KnowledgeError):
+    """Reading failed for a reason that is not in the file: another time it may be read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,18 +64,25 @@ def read_paper(path: Path) -> Paper:
 
     Raises:
         KnowledgeError: the file cannot be used; the message is one line that names the file.
+        ReadingError: nor can it be told whether it is of use.
+        ConfigError: it is a PDF and pymupdf is not installed.
     """
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise KnowledgeError(f"{path}: cannot be read: {error.strerror}") from error
+        raise ReadingError(f"{path}: cannot be read: {error.strerror}") from error
     try:
         if not data.strip():
             raise KnowledgeError("empty: it holds nothing")
-        rows = read_pdf(data) if path.suffix.lower() == ".pdf" else read_text(data)
+        rows = read_pdf(data) if is_pdf(path) else read_text(data)
     except KnowledgeError as error:
         raise KnowledgeError(f"{path}: {error}") from error
     return _understand(rows, path.name, hashlib.sha256(data).hexdigest())
+
+
+def is_pdf(path: Path) -> bool:
+    """Return whether the file is read as a PDF."""
+    return path.suffix.lower() == ".pdf"
 
 
 def find_papers(folder: Path) -> tuple[Path, ...]:

@@ -15,9 +15,9 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from fairnad.errors import FairNADError, KnowledgeError, LLMError, ReplyError
-from fairnad.knowledge.build.papers import Paper
+from fairnad.knowledge.build.papers import Paper, ReadingError
 from fairnad.knowledge.build.reading import Readers
-from fairnad.knowledge.build.sources import Skipped, Source
+from fairnad.knowledge.build.sources import Skipped, Source, count_papers
 from fairnad.knowledge.build.steps import Candidate, Judged, Result, Step
 from fairnad.knowledge.build.store import KnownPaper, StepRow, Store
 
@@ -243,7 +243,8 @@ class _Build:
         if job.is_to_be_read:
             why = str(error).removeprefix(f"{path}: ")
             self._skip(job, "cannot be read", f"{path}: {why}")
-            return [KnownPaper(job.source.sha256, path.name, error=why)]
+            # What is wrong with the file stays so; what befell its reader is told, and tried again by the next run.
+            return [] if isinstance(error, ReadingError) else [KnownPaper(job.source.sha256, path.name, error=why)]
         if isinstance(error, ReplyError) or (isinstance(error, LLMError) and error.kind in _OF_ONE_PAPER):
             reason = "the reply cannot be read" if isinstance(error, ReplyError) else "no reply"
             self._skip(job, reason, f"{path}: {job.step.value}: {error}")
@@ -270,8 +271,8 @@ class _Build:
         if self._failures >= patience and not self._answers:
             last = list(self.skipped.values())[-1].message
             raise KnowledgeError(
-                f"none of the replies for {self._failures} papers can be used: try another model, or look at the table "
-                f"calls of knowledge.db; the last: {last}"
+                f"none of the replies for {count_papers(self._failures)} can be used: try another model, or look at "
+                f"the table calls of knowledge.db; the last: {last}"
             )
 
     def _progress(self) -> Progress:

@@ -14,7 +14,7 @@ from pathlib import Path
 from types import TracebackType
 
 from fairnad.errors import KnowledgeError
-from fairnad.knowledge.build.papers import Paper, read_paper
+from fairnad.knowledge.build.papers import Paper, ReadingError, read_paper
 
 __all__ = ["Readers"]
 
@@ -48,6 +48,7 @@ class Readers:
 
         Raises:
             KnowledgeError: the file cannot be used; the message is one line that names the file.
+            ReadingError: its reader crashed, took too long or had too little memory.
         """
         worker = self._idle.get()
         try:
@@ -58,7 +59,7 @@ class Readers:
                 self._end(worker)
                 worker = None
             how = f"took over {self._seconds:g} s" if isinstance(error, TimeoutError) else "made its reader crash"
-            raise KnowledgeError(f"{path}: cannot be read: it {how}") from error
+            raise ReadingError(f"{path}: cannot be read: it {how}") from error
         finally:
             self._idle.put(worker)
 
@@ -87,10 +88,10 @@ class _Worker:
         self._ours.send(path)
         if not self._ours.poll(seconds):
             raise TimeoutError
-        found = self._ours.recv()
+        found: Paper | KnowledgeError = self._ours.recv()
         if isinstance(found, Paper):
             return found
-        raise KnowledgeError(str(found))
+        raise found
 
     def end(self) -> None:
         self._process.kill()
@@ -105,9 +106,10 @@ def _serve(theirs: Connection) -> None:
         while True:
             path = theirs.recv()
             try:
-                found: Paper | str = read_paper(path)
+                found: Paper | KnowledgeError = read_paper(path)
             except KnowledgeError as error:
-                found = str(error)
+                found = error
             except MemoryError:
-                found = f"{path}: cannot be read: it takes more than {_MEMORY_BYTES // 2**30} GiB of memory"
+                limit = _MEMORY_BYTES // 2**30
+                found = ReadingError(f"{path}: cannot be read: it takes more than {limit} GiB of memory")
             theirs.send(found)

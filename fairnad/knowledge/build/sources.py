@@ -8,7 +8,7 @@ from pathlib import Path
 
 from fairnad.knowledge.build.papers import find_papers
 
-__all__ = ["Skipped", "Source", "find_sources"]
+__all__ = ["Skipped", "Source", "count_papers", "find_sources"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +26,11 @@ class Skipped:
     path: Path
     reason: str
     message: str
+
+
+def count_papers(count: int) -> str:
+    """Return `count` with its noun."""
+    return "1 paper" if count == 1 else f"{count} papers"
 
 
 def find_sources(folder: Path, *, limit: int | None = None) -> tuple[tuple[Source, ...], tuple[Skipped, ...]]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -70,6 +70,9 @@ class Store:
 
     def __init__(self, folder: Path) -> None:
         self._stack = ExitStack()
+        places = () if (folder / DATABASE).exists() else (folder / DATABASE, folder / "lock", folder)
+        self._made = [path for path in places if not path.exists()]
+        self._is_discarded = False
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -88,6 +91,15 @@ class Store:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._stack.close()
+        if self._is_discarded:
+            for path in self._made:
+                with suppress(OSError):  # such as a folder that somebody put a file in meanwhile
+                    (path.rmdir if path.is_dir() else path.unlink)()
+
+    def discard(self) -> bool:
+        """Have all that was made here removed at the end, unless replies were paid for; return whether it will be."""
+        self._is_discarded = bool(self._made) and not self.spent().tokens
+        return self._is_discarded
 
     def papers(self) -> dict[str, KnownPaper]:
         """Return the papers that were read, by hash; those that an older version could not read are not among them."""

@@ -161,7 +161,7 @@ def test_a_listing_that_cannot_be_had_is_named(site, tmp_path):
 def test_a_site_that_does_not_answer_is_named(site, tmp_path):
     url = site.url
     site.server.server_close()
-    with pytest.raises(KnowledgeError, match=rf"{url}/robots.txt: cannot be fetched: .*refused"):
+    with pytest.raises(KnowledgeError, match=rf"{url}/robots.txt: cannot be fetched: .*(refused|reset)"):
         fetch(site, tmp_path)
 
 

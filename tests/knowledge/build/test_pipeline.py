@@ -170,6 +170,18 @@ def test_a_bad_paper_is_skipped_once_and_for_all(papers, readers, tmp_path):
             }
 
 
+def test_a_paper_whose_reader_failed_is_read_by_the_next_run(papers, readers, tmp_path):
+    sources, _ = find_sources(papers, limit=1)
+    with Store(tmp_path / "out") as store:
+        with Readers(1, seconds=0.0) as hasty:
+            (skipped,) = run_steps(sources, Rules(), store, hasty, concurrency=1)
+        assert (skipped.reason, "took over 0 s" in skipped.message) == ("cannot be read", True)
+        assert store.papers() == {}
+        again = Rules()
+        assert run_steps(sources, again, store, readers, concurrency=1) == ()
+    assert [step for step, _ in again.asked] == list(Step)
+
+
 def test_progress_counts_to_the_end(build):
     seen = []
     build(Rules(), told=seen.append)
