@@ -24,8 +24,9 @@ class LocalServer:
     says how many at once, each with a context of its own.
 
     Raises:
-        ConfigError: the file is no GGUF file, or xllamacpp is not installed.
-        LLMError: it cannot be served; the message has the end of the server's log.
+        ConfigError: the file is no GGUF file, xllamacpp is not installed, or it cannot be served; then the message has
+            the end of the server's log.
+        LLMError: it is not served in time.
     """
 
     def __init__(

@@ -8,6 +8,7 @@ from __future__ import annotations
 import http.client
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -15,7 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -28,7 +29,9 @@ _HOST = "127.0.0.1"
 _POLL_SECONDS = 0.2
 _END_SECONDS = 15.0
 _TAIL_LINES = 20
-_TAIL_BYTES = 8192
+_TAIL_BYTES = 65536
+# What vLLM's logger puts before each line of a traceback.
+_LOG_PREFIX = re.compile(r"\([\w-]+ pid=\d+\) [A-Z]+ [^\]]*\] ?")
 
 
 class ServerProcess:
@@ -38,8 +41,8 @@ class ServerProcess:
     which is kept if it does not start. Its standard input is a pipe, which ends when this process does.
 
     Raises:
-        ConfigError: the port is taken.
-        LLMError: the server ended, or did not answer within `start_seconds`; the message has the end of its log.
+        ConfigError: the port is taken, or the server ended before it answered: it cannot serve what it was given.
+        LLMError: it did not answer within `start_seconds`. Both messages have the end of its log.
     """
 
     def __init__(self, command: Sequence[str], port: int, *, start_seconds: float = 1800.0) -> None:
@@ -85,7 +88,7 @@ class ServerProcess:
         deadline = time.monotonic() + self._start_seconds
         while (model := _first_model(self._port)) is None:
             if process.poll() is not None:
-                raise LLMError(self._ended("ended before it answered"), kind="server")
+                raise ConfigError(self._ended("ended before it answered"))
             if time.monotonic() > deadline:
                 raise LLMError(self._ended(f"did not answer within {self._start_seconds:g} s"), kind="server")
             time.sleep(_POLL_SECONDS)
@@ -94,7 +97,7 @@ class ServerProcess:
     def _ended(self, how: str) -> str:
         with self.log.open("rb") as log:
             log.seek(max(0, self.log.stat().st_size - _TAIL_BYTES))
-            lines = log.read().decode(errors="replace").splitlines()[-_TAIL_LINES:]
+            lines = list(_without_frames(log.read().decode(errors="replace").splitlines()))[-_TAIL_LINES:]
         said = "\n".join(f"  {line}" for line in lines) or "  (nothing)"
         return f"{' '.join(self._command[:3])} {how}; the last it said ({self.log}):\n{said}"
 
@@ -119,8 +122,10 @@ def vllm_command(
     """Return the command that serves `model` by vLLM; `extra` are more of its own options.
 
     Raises:
-        ConfigError: vLLM is not installed.
+        ConfigError: vLLM is not installed, or `model` is a path where nothing is.
     """
+    if model.startswith(("/", ".")) and not Path(model).exists():
+        raise ConfigError(f"there is no model at {model}: give its folder, or a name such as Qwen/Qwen3-8B")
     beside = Path(sys.executable).with_name("vllm")
     program = shutil.which("vllm") or (str(beside) if beside.is_file() else None)
     if program is None:
@@ -163,6 +168,16 @@ def _first_model(port: int) -> str | None:
         case {"data": [{"id": str(name)}, *_]} if answer.status == 200:
             return name
     return None
+
+
+def _without_frames(lines: Sequence[str]) -> Iterator[str]:
+    """Yield `lines` without the frames of tracebacks: those of three processes push the cause out of sight."""
+    is_frame = False
+    for line in lines:
+        text = _LOG_PREFIX.sub("", line, count=1)
+        is_frame = text.startswith("Traceback (") or (is_frame and text[:1].strip() == "")
+        if not is_frame:
+            yield line
 
 
 def _signal_group(group: int, number: signal.Signals) -> None:

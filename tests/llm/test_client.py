@@ -2,6 +2,7 @@
 
 import json
 import logging
+import socket
 import threading
 import traceback
 from concurrent.futures import ThreadPoolExecutor
@@ -200,6 +201,20 @@ def test_an_endpoint_that_never_was_is_not_waited_for(ask):
     client.endpoint.close()
     with pytest.raises(LLMError, match=r"cannot connect.*given up after 3 attempts") as caught:
         client.complete(PROMPT, SERVICE)
+    assert caught.value.kind == "network"
+
+
+def test_an_endpoint_that_takes_no_connection_is_asked_again(ask):
+    client = ask(max_retries=2, connect_seconds=0.1)
+    client.endpoint.close()
+    with socket.socket() as deaf:
+        deaf.bind(("127.0.0.1", client.endpoint.port))
+        deaf.listen(0)
+        with (
+            socket.create_connection(deaf.getsockname()),  # all that it holds
+            pytest.raises(LLMError, match=r"cannot connect to .*timed out; given up after 3 attempts") as caught,
+        ):
+            client.complete(PROMPT, SERVICE)
     assert caught.value.kind == "network"
 
 

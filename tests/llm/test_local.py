@@ -50,7 +50,7 @@ def test_the_command_gives_each_call_its_context(hollow):
 @needs_llama
 def test_a_gguf_without_a_model_shows_what_llama_cpp_says(hollow):
     with (
-        pytest.raises(LLMError, match=r"(?s)fairnad.llm.local ended before it answered.*hollow.gguf"),
+        pytest.raises(ConfigError, match=r"(?s)fairnad.llm.local ended before it answered.*hollow.gguf"),
         LocalServer(hollow),
     ):
         pass

@@ -83,6 +83,12 @@ def test_a_missing_vllm_is_explained(monkeypatch, tmp_path):
         vllm_command("m", 8000)
 
 
+@pytest.mark.parametrize("model", ["/no/such/folder", "./no-such-folder"])
+def test_a_model_that_is_nowhere_is_refused_before_anything_starts(pids, model):
+    with pytest.raises(ConfigError, match=f"there is no model at {model}: give its folder, or a name"):
+        vllm_command(model, 8000)
+
+
 def test_a_server_answers_and_is_gone_afterwards_with_all_it_started(pids):
     port = free_port()
     with ServerProcess(vllm_command("Qwen/Qwen3-8B", port), port, start_seconds=60) as server:
@@ -97,10 +103,29 @@ def test_a_server_answers_and_is_gone_afterwards_with_all_it_started(pids):
 def test_a_server_that_dies_shows_the_end_of_its_log(tmp_path):
     code = "print('loading'); raise SystemExit('no GPU was found')"
     with (
-        pytest.raises(LLMError, match=r"(?s)ended before it answered; the last it said .*loading.*no GPU was found"),
+        pytest.raises(ConfigError, match=r"(?s)ended before it answered; the last it said .*loading.*no GPU was found"),
         ServerProcess([sys.executable, "-u", "-c", code], free_port()),
     ):
         pass
+
+
+def test_the_cause_is_told_and_not_the_frames_of_those_who_met_it(tmp_path):
+    prefix = "(EngineCore pid=7) ERROR 11-22 10:46:12 [core.py:1510]"
+    frames = ['  File "core.py", line 1510, in run', "    self.run()", ""] * 20
+    log = tmp_path / "log"
+    lines = ["Traceback (most recent call last):", *frames, "ValueError: 21.6 of 23.5 GiB are free", "  (of node 0)"]
+    log.write_text(
+        "\n".join([*(f"{prefix} {line}" for line in lines), "Process EngineCore:", *lines[:-2], "RuntimeError"])
+    )
+    code = f"import sys; sys.exit(open({str(log)!r}).read())"
+    with pytest.raises(ConfigError) as caught, ServerProcess([sys.executable, "-c", code], free_port()):
+        pass
+    assert str(caught.value).splitlines()[1:] == [
+        f"  {prefix} ValueError: 21.6 of 23.5 GiB are free",
+        f"  {prefix}   (of node 0)",
+        "  Process EngineCore:",
+        "  RuntimeError",
+    ]
 
 
 def test_a_server_that_never_answers_is_ended(tmp_path):
