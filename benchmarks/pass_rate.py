@@ -32,7 +32,7 @@ from fairnad.knowledge.ideas import IdeaDatabase
 from fairnad.llm.client import Client
 from fairnad.llm.endpoint import check_endpoint
 from fairnad.llm.journal import JournaledLLM
-from fairnad.llm.local import LocalServer
+from fairnad.llm.local import served
 from fairnad.llm.prompts import Prompts
 from fairnad.mutations.base import mutation_target
 from fairnad.mutations.refinements import HYPERPARAMETER_IDEAS, SCALE_UP_IDEAS
@@ -154,11 +154,7 @@ class Bench:
 def journaled(where: str, config: Config, folder: Path) -> Iterator[JournaledLLM]:
     """Yield the model at `where`, whose calls are written down in `folder`."""
     with contextlib.ExitStack() as stack:
-        if where.startswith("local:"):
-            server = stack.enter_context(LocalServer(Path(where.removeprefix("local:"))))
-            settings = server.configured(config.llm)
-        else:
-            settings = config.llm.model_copy(update={"base_url": where})
+        settings = stack.enter_context(served(config.llm.model_copy(update={"base_url": where})))
         client = stack.enter_context(Client(settings, check_endpoint(settings, longest_prompt_chars=20_000)))
         is_known = (folder / "history.db").is_file()
         history = stack.enter_context(

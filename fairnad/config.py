@@ -177,7 +177,7 @@ class ExecutorConfig(_Section):
     threads: PositiveInt = 1
     """CPU threads of one training."""
     timeout_factor: PositiveFloat = 5.0
-    """A training is ended after this many times its predicted duration ..."""
+    """A training is ended after this many times its predicted duration (on CPU cores of processor time) ..."""
     timeout_floor_seconds: PositiveFloat = 120.0
     """... but never before this."""
     memory_bytes: PositiveInt = 8 * 2**30

@@ -22,7 +22,7 @@ from fairnad.search.progress import Progress, SlotTime
 from fairnad.search.retrain import Retrained
 from fairnad.verification.files import CheckedFile
 
-__all__ = ["farewell", "leaderboard", "live_view", "llm_summary", "retrained", "summary", "verdict_line"]
+__all__ = ["duration", "farewell", "leaderboard", "live_view", "llm_summary", "retrained", "summary", "verdict_line"]
 
 _STAGE_NAMES = {
     Stage.BASE: "base",
@@ -40,7 +40,7 @@ def live_view(name: str, progress: Progress) -> RenderableType:
         Text(name, style="bold"),
         ProgressBar(total=progress.budget, completed=progress.num_trained, width=30),
         f"{progress.num_trained} of {progress.budget} children",
-        Text(f"{_duration(time.time() - progress.began)} gone, {_left(progress)}", style="dim"),
+        Text(f"{duration(time.time() - progress.began)} gone, {_left(progress)}", style="dim"),
     )
     generation = f"generation {progress.generation}, " if progress.generation else ""
     where = Text(f"{generation}{_STAGE_NAMES[progress.stage]}: {progress.activity}", style="dim")
@@ -87,11 +87,11 @@ def slot_time_line(spent: SlotTime, trained_seconds: float) -> Text:
     """Return one line on where the time of the slots went; `trained_seconds` is known before a stage has ended."""
     total = spent.training + spent.barrier + spent.drafting
     if not total:
-        known = f"{_duration(trained_seconds)} of training" if trained_seconds else "no child was trained"
+        known = f"{duration(trained_seconds)} of training" if trained_seconds else "no child was trained"
         return Text(f"slot time: {known}; no stage has ended yet", style="dim")
     shares = {"training": spent.training, "barrier of the stages": spent.barrier, "drafting": spent.drafting}
     told = ", ".join(f"{name} {100 * seconds / total:.1f} %" for name, seconds in shares.items())
-    return Text(f"slot time ({_duration(total)} in all slots): {told}")
+    return Text(f"slot time ({duration(total)} in all slots): {told}")
 
 
 def leaderboard(history: History, *, rows: int) -> Table:
@@ -242,7 +242,7 @@ def _slots(progress: Progress) -> Table:
         table.add_row(
             f"slot {slot}",
             f"child {child.id}",
-            _duration(time.time() - since),
+            duration(time.time() - since),
             Text(idea, style="dim", overflow="ellipsis", no_wrap=True),
         )
     return table
@@ -250,10 +250,11 @@ def _slots(progress: Progress) -> Table:
 
 def _left(progress: Progress) -> str:
     seconds = progress.seconds_left
-    return "time left not known yet" if seconds is None else f"about {_duration(seconds)} left"
+    return "time left not known yet" if seconds is None else f"about {duration(seconds)} left"
 
 
-def _duration(seconds: float) -> str:
+def duration(seconds: float) -> str:
+    """Return `seconds` for people: as seconds, minutes or hours."""
     if seconds < 100:
         return f"{seconds:.0f} s"
     if seconds < 5400:

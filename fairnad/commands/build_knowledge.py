@@ -157,19 +157,11 @@ class _Lines:
         if now - self._last < _SECONDS_BETWEEN_LINES:
             return
         self._last = now
+        from fairnad.terminal import duration
+
         left = (now - self._began) * (1.0 - progress.share) / max(progress.share - first, 1e-9)
-        told = f"about {_duration(left)} left" if progress.share > first else "time left unknown"
+        told = f"about {duration(left)} left" if progress.share > first else "time left unknown"
         _say(self._console, f"{100 * progress.share:.0f} %, {told}; {_state(progress, spent)}")
-
-
-def _duration(seconds: float) -> str:
-    return (
-        f"{seconds:.0f} s"
-        if seconds < 100
-        else f"{seconds / 60:.0f} min"
-        if seconds < 6000
-        else f"{seconds / 3600:.1f} h"
-    )
 
 
 def _state(progress: Progress, spent: Spent) -> str:

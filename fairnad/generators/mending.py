@@ -81,7 +81,7 @@ def mend(
     )
 
 
-def _mend_names(source: Source, parent: Source, shown: Mapping[str, str] = MappingProxyType({})) -> Mended | None:
+def _mend_names(source: Source, parent: Source, shown: Mapping[str, str]) -> Mended | None:
     """Import what is used but not imported, and take what was left out from the parent or from the ready-made parts."""
     missing = missing_names(source.tree)
     if "Network" not in source.definitions:
@@ -163,7 +163,7 @@ def _changed(source: Source, steps: Sequence[_Step]) -> str:
     text = splice(source.text, [step.edit for step in steps])
     if any(step.edit.text.startswith(_CHANNEL_NORM) for step in steps):
         parsed = Source(text)
-        mended = _mend_names(parsed, parsed)
+        mended = _mend_names(parsed, parsed, {})
         text = mended.source if mended is not None else text
     return add_imports(text, [], names=["math"]) if "math." in text else text
 

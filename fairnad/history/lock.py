@@ -11,7 +11,10 @@ from typing import TextIO
 
 from fairnad.errors import HistoryError
 
-__all__ = ["locked", "standing", "writer_of"]
+__all__ = ["LOCK", "locked", "standing", "writer_of"]
+
+LOCK = "lock"
+"""The file in the folder."""
 
 
 @contextmanager
@@ -21,7 +24,7 @@ def locked(folder: Path) -> Iterator[None]:
     Raises:
         HistoryError: another process holds it, or the folder cannot be written.
     """
-    path = folder / "lock"
+    path = folder / LOCK
     try:
         file = path.open("a+", encoding="utf-8")
     except OSError as error:
@@ -35,7 +38,7 @@ def locked(folder: Path) -> Iterator[None]:
 
 def writer_of(folder: Path) -> int | None:
     """Return the id of the process that writes the run in `folder`, or None. For people; a lock it is not."""
-    pid = _process_id(folder / "lock")
+    pid = _process_id(folder / LOCK)
     if pid is None:
         return None
     try:
@@ -61,7 +64,7 @@ def _take(file: TextIO, folder: Path) -> None:
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
-        holder = _process_id(folder / "lock")
+        holder = _process_id(folder / LOCK)
         who = f"process {holder}" if holder is not None else "another process"
         raise HistoryError(f"run {folder.name!r} is in use by {who}; wait for it, or stop it") from error
     except OSError as error:

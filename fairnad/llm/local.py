@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib.util
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 
@@ -12,8 +14,10 @@ from fairnad.config import LLMConfig
 from fairnad.errors import ConfigError
 from fairnad.llm.server import ServerProcess, free_port
 
-__all__ = ["LocalServer", "check_gguf", "llama_command"]
+__all__ = ["LocalServer", "check_gguf", "llama_command", "served"]
 
+_LOCAL = "local:"
+_CONTEXT_TOKENS = 16384
 _MAGIC = b"GGUF"
 
 
@@ -34,7 +38,7 @@ class LocalServer:
         path: Path,
         *,
         port: int | None = None,
-        context_tokens: int = 16384,
+        context_tokens: int = _CONTEXT_TOKENS,
         parallel: int = 1,
         threads: int | None = None,
     ) -> None:
@@ -64,8 +68,24 @@ class LocalServer:
         self._process.__exit__(kind, error, trace)
 
 
+@contextmanager
+def served(config: LLMConfig) -> Iterator[LLMConfig]:
+    """Yield `config`, or where its `base_url` is "local:FILE" that of a server of the file, for as long as this lasts.
+
+    Raises:
+        ConfigError, LLMError: as `LocalServer` does.
+    """
+    url = config.base_url or ""
+    if not url.startswith(_LOCAL):
+        yield config
+        return
+    path = Path(url.removeprefix(_LOCAL))
+    with LocalServer(path, context_tokens=config.context_tokens or _CONTEXT_TOKENS) as server:
+        yield server.configured(config)
+
+
 def llama_command(
-    path: Path, port: int, *, context_tokens: int = 16384, parallel: int = 1, threads: int | None = None
+    path: Path, port: int, *, context_tokens: int = _CONTEXT_TOKENS, parallel: int = 1, threads: int | None = None
 ) -> list[str]:
     """Return the command that serves the file `path` by llama.cpp; `threads` None are all cores.
 

@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from fairnad import __version__
 from fairnad.config import Config
 from fairnad.errors import ConfigError, HistoryError, nearest
-from fairnad.history.lock import locked
+from fairnad.history.lock import LOCK, locked
 from fairnad.history.store import History
 from fairnad.search.retrain import final_seeds, finals, retrain
 from fairnad.search.run import resume_search, start_search
@@ -131,7 +131,7 @@ def run_compare(
     known = read_plan(folder)
     if known is not None:
         _check_same(known, plan, folder)
-    elif folder.exists() and any(path.name != "lock" for path in folder.iterdir()):
+    elif folder.exists() and any(path.name != LOCK for path in folder.iterdir()):
         raise HistoryError(f"{folder} is not empty and holds no {PLAN_FILE}; name another run")
     folder.mkdir(parents=True, exist_ok=True)
     with locked(folder):

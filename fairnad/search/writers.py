@@ -31,7 +31,6 @@ __all__ = ["Model", "connected", "writer"]
 
 logger = logging.getLogger(__name__)
 
-_LOCAL = "local:"
 _LONGEST_PROMPT_CHARS = {"rewrite": 40_000, "edits": 30_000, "module": 16_000, "auto": 16_000}
 """The longest prompts by `drafts.style`: the whole of two networks and a trace, or one class and what is around it."""
 
@@ -59,17 +58,13 @@ def connected(config: Config) -> Iterator[Model | None]:
         yield None
         return
     from fairnad.llm.endpoint import check_endpoint
-    from fairnad.llm.local import LocalServer
+    from fairnad.llm.local import served
     from fairnad.llm.prompts import Prompts
 
     Prompts(_root(config)).check()
-    url = config.llm.base_url
-    if url is None:
+    if config.llm.base_url is None:
         raise ConfigError("drafts.generator is llm, but there is no endpoint; give --llm URL, or --llm local:FILE.gguf")
-    with contextlib.ExitStack() as stack:
-        llm = config.llm
-        if url.startswith(_LOCAL):
-            llm = stack.enter_context(LocalServer(Path(url.removeprefix(_LOCAL)))).configured(llm)
+    with served(config.llm) as llm:
         facts = check_endpoint(llm, _longest_prompt_chars(config))
         _tell_estimate(config, llm, facts)
         yield Model(llm, facts)

@@ -6,8 +6,8 @@ The folder `out` holds knowledge.db, which makes the build go on, and the result
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -40,15 +40,13 @@ from fairnad.knowledge.files import IDEAS, TREE, dump_lines, write_whole
 from fairnad.llm.client import Client
 from fairnad.llm.endpoint import EndpointFacts, check_endpoint
 from fairnad.llm.journal import JournaledLLM
-from fairnad.llm.local import LocalServer
+from fairnad.llm.local import served
 from fairnad.llm.prompts import Prompts
 from fairnad.llm.spend import Spend, Spent
 from fairnad.resources import resource
 
 __all__ = ["Built", "Plan", "Told", "build"]
 
-_LOCAL = "local:"
-_LOCAL_CONTEXT = 16384
 _CHARS_PER_TOKEN = 3
 
 Told = Callable[[Progress, Spent], None]
@@ -104,7 +102,8 @@ def build(plan: Plan, told: Told = lambda progress, spent: None) -> Built:
     listed = read_index(plan.papers)
     num_readers = max(1, min(len(sources), len(os.sched_getaffinity(0))))
     prompts = _prompts(plan)
-    with Readers(num_readers) as readers, _served(plan) as asked:  # the readers start while the endpoint is checked
+    model = served(plan.config.llm) if _asks(plan) else nullcontext(plan.config.llm)
+    with Readers(num_readers) as readers, model as asked:  # the readers start while the endpoint is checked
         with loading():  # the first look at an endpoint loads its client
             facts = check_endpoint(asked, longest_prompt(prompts, tree.tree)) if _asks(plan) else None
         with Store(plan.out) as store, _Work(plan, prompts, store, asked, facts) as work:
@@ -182,17 +181,6 @@ def _asks(plan: Plan) -> bool:
 def _prompts(plan: Plan) -> Prompts:
     root = plan.config.prompts.root
     return Prompts(Path(root) if root is not None else None)
-
-
-@contextmanager
-def _served(plan: Plan) -> Iterator[LLMConfig]:
-    """Yield how the language model is asked; one that is a file is served for as long as the block lasts."""
-    config, url = plan.config.llm, plan.config.llm.base_url or ""
-    if not _asks(plan) or not url.startswith(_LOCAL):
-        yield config
-        return
-    with LocalServer(Path(url.removeprefix(_LOCAL)), context_tokens=config.context_tokens or _LOCAL_CONTEXT) as server:
-        yield server.configured(config)
 
 
 def _check_out(out: Path) -> None:

@@ -16,7 +16,7 @@ from fairnad import __version__
 from fairnad.errors import KnowledgeError
 from fairnad.history.calls import CallJournal, load_spent
 from fairnad.history.database import Database, Writer, insert
-from fairnad.history.lock import locked
+from fairnad.history.lock import LOCK, locked
 from fairnad.history.rows import now
 from fairnad.knowledge.build.steps import Result, Step, dump_result, read_result
 from fairnad.llm.spend import Spent
@@ -70,7 +70,7 @@ class Store:
 
     def __init__(self, folder: Path) -> None:
         self._stack = ExitStack()
-        places = () if (folder / DATABASE).exists() else (folder / DATABASE, folder / "lock", folder)
+        places = () if (folder / DATABASE).exists() else (folder / DATABASE, folder / LOCK, folder)
         self._made = [path for path in places if not path.exists()]
         self._is_discarded = False
         try:
