@@ -27,9 +27,15 @@ __all__ = ["ServerProcess", "free_port", "vllm_command"]
 
 _HOST = "127.0.0.1"
 _POLL_SECONDS = 0.2
-_END_SECONDS = 15.0
+_END_SECONDS = 15
 _TAIL_LINES = 20
 _TAIL_BYTES = 65536
+# Becomes a command. Beside it waits a shell that ends all of its group when the standard input ends.
+_GUARDED = f"""
+exec 3<&0
+{{ trap '' TERM; cat; kill -TERM 0; sleep {_END_SECONDS}; kill -KILL 0; }} <&3 >/dev/null 2>&1 3<&- &
+exec "$@" <&3 3<&-
+"""
 # What vLLM's logger puts before each line of a traceback.
 _LOG_PREFIX = re.compile(r"\([\w-]+ pid=\d+\) [A-Z]+ [^\]]*\] ?")
 
@@ -38,7 +44,8 @@ class ServerProcess:
     """`command` as a child in a process group of its own, listening at `port` of this machine. A context manager.
 
     Entering it returns when the server answers; leaving it ends the whole group. What it says goes to `log`,
-    which is kept if it does not start. Its standard input is a pipe, which ends when this process does.
+    which is kept if it does not start. Its standard input is a pipe: when this process ends, by kill -9 too, the pipe
+    does, and with it the group.
 
     Raises:
         ConfigError: the port is taken, or the server ended before it answered: it cannot serve what it was given.
@@ -60,7 +67,11 @@ class ServerProcess:
         try:
             with self.log.open("wb") as log:
                 self._process = subprocess.Popen(
-                    self._command, stdin=subprocess.PIPE, stdout=log, stderr=log, start_new_session=True
+                    ["/bin/sh", "-c", _GUARDED, "sh", *self._command],
+                    stdin=subprocess.PIPE,
+                    stdout=log,
+                    stderr=log,
+                    start_new_session=True,
                 )
             self._await(self._process)
         except BaseException:

@@ -156,6 +156,18 @@ def test_a_port_in_use_is_refused_before_anything_starts():
         pass
 
 
+def test_a_server_ends_with_the_process_that_started_it_however_that_ends(pids):
+    code, pipe = SERVE.format(port=free_port()), subprocess.PIPE
+    with subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stdout=pipe, text=True) as command:
+        assert command.stdout is not None
+        while command.stdout.readline() not in ("", "Ctrl-C ends it.\n"):
+            pass
+        children = pids.read_text().split()
+        assert [is_alive(int(pid)) for pid in children] == [True, True]
+        command.kill()
+    assert are_gone(children)
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_the_command_prints_the_configuration_and_ends_with_its_server(pids, number):
     port = free_port()
