@@ -27,9 +27,10 @@ def feedback_loop(
 
     Every rewrite is judged from the execution check on. At most `max_repairs` repairs and `max_shrinks` shrinks are
     asked for in all, in whatever order the verdicts ask for them. What is refused after that is left to the program
-    behind the generator, if it has one.
+    behind the generator, if it has one; then a rewrite that is what was refused before ends the asking.
     """
     judged = [(draft, judge(draft.source))]
+    has_program = isinstance(generator, Mender) and config.fallback != "none"
     repairs, shrinks = config.max_repairs, config.max_shrinks
     while _can_be_mended(judged[-1][1]):
         draft, verdict = judged[-1]
@@ -41,6 +42,8 @@ def feedback_loop(
             break
         shrinks, repairs = (shrinks - 1, repairs) if is_too_big else (shrinks, repairs - 1)
         judged.append((rewrite, judge(rewrite.source)))
+        if has_program and _is_stuck(judged):
+            break
     if isinstance(generator, Mender):
         _mend(judged, request, generator, judge)
     return tuple(judged)
@@ -56,6 +59,15 @@ def _mend(judged: _Judged, request: Request | Refinement, mender: Mender, judge:
         if isinstance(mended, Failed):
             return
         judged.append((mended, judge(mended.source)))
+
+
+def _is_stuck(judged: _Judged) -> bool:
+    """Return whether the last rewrite is a draft that was refused before, by its text or by its graph."""
+    last, verdict = judged[-1]
+    return any(
+        draft.source == last.source or (verdict.graph_hash is not None and verdict.graph_hash == refused.graph_hash)
+        for draft, refused in judged[:-1]
+    )
 
 
 def _can_be_mended(verdict: Verdict) -> bool:

@@ -69,7 +69,7 @@ class Handy(TextGenerator):
     """Repairs nothing; its program takes out one word a time."""
 
     def repair(self, draft, verdict, request):
-        return replace(draft, rewrites=draft.rewrites + 1)
+        return replace(draft, source=f"{draft.source} again", rewrites=draft.rewrites + 1)
 
     def mend(self, draft, verdict, request):
         if "hopeless" in draft.source:
@@ -92,6 +92,36 @@ def test_a_program_mends_what_the_tries_left_refused():
 def test_a_program_mends_a_few_times_and_no_more():
     assert len(handy("broken " * 20)) == 3 + MAX_MENDS
     assert len(handy("broken hopeless")) == 3
+
+
+@pytest.mark.parametrize(
+    ("text", "graph_hash", "fallback", "calls"),
+    [
+        ("other text", "the graph", "rules", 1),
+        ("other text", "the graph", "none", 4),
+        ("other text", None, "rules", 4),
+        ("", None, "rules", 1),
+        ("", None, "none", 4),
+    ],
+)
+def test_a_model_that_repeats_what_was_refused_is_not_asked_again_where_a_program_can_mend(
+    text, graph_hash, fallback, calls
+):
+    class Stubborn(Handy):
+        def shrink(self, draft, verdict, request):
+            return replace(draft, source=draft.source + text, rewrites=draft.rewrites + 1)
+
+        def mend(self, draft, verdict, request):
+            return Failed(Failure.NO_DRAFT, "no program mends this")
+
+    judged = feedback_loop(
+        Draft("big", "text", IDEA),
+        REQUEST,
+        generator=Stubborn(),
+        judge=lambda source: Verdict(Failure.BUDGET, "it is too big", graph_hash=graph_hash),
+        config=DraftsConfig(fallback=fallback),
+    )
+    assert len(judged) == 1 + calls
 
 
 def test_a_program_leaves_alone_what_is_accepted_or_not_new():
