@@ -57,6 +57,8 @@ _DIVISORS = {
 """Layers with a number that must divide another: both arguments, with their places."""
 _NOT_WIDTHS = re.compile(r"stride|kernel|padding|dilation|groups?$|reduction|ratio|heads|drop|prob|classes|eps|bias")
 _WIDTHS = re.compile(r"channels|features|dim$")
+_TOLD = re.compile(r"(?<![\w.])\d{1,5}(?![\w.])|(?<=\dx)\d{1,5}")
+"""Sizes in a message of PyTorch's; of two matrices "1x512 and 32x10" the last dimensions."""
 _CHANNEL_NORM = "ChannelLayerNorm"
 _SIZE_FAILURES = frozenset({Failure.INIT_ERROR, Failure.FORWARD_ERROR, Failure.SHAPE})
 _MAX_CANDIDATES = 160
@@ -266,7 +268,7 @@ def _widths(source: Source, owner: ast.ClassDef, reason: str) -> list[str]:
         if (value := argument_of(call, name, place)) is not None
     ]  # fmt: skip
     sums = [f"{first} + {second}" for first, second in itertools.combinations(own, 2)]
-    told = re.findall(r"(?<![\w.])\d{1,4}(?![\w.])", reason) if not own else []
+    told = _TOLD.findall(reason) if not own else []
     return list(dict.fromkeys([*own, *used, *(f"2 * {name}" for name in own), *sums, *told]))
 
 

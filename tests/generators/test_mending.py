@@ -102,6 +102,15 @@ def test_what_was_left_out_is_taken_from_the_parent(measure):
     assert measure([mended.source])[0] is not None
 
 
+def test_the_features_that_the_error_tells_are_taken(measure, tmp_path):
+    source = BASE.replace("torch.flatten(self.pool(x), 1)", "torch.flatten(x, 1)")
+    verdict = judge(source, tmp_path)
+    assert "1x512 and 32x10" in verdict.reason
+    mended = mend(source, verdict, BASE, measure)
+    assert mended.note == "Network.fc: in_features=512"
+    assert measure([mended.source])[0] is not None
+
+
 def test_what_no_program_mends_stays(measure):
     error = Verdict(Failure.FORWARD_ERROR, "forward raised RuntimeError")
     hopeless = with_layer(["self.bn = nn.BatchNorm2d(channels)"], "self.bn(x.reshape(7, 7))")
