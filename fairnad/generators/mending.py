@@ -78,6 +78,7 @@ def mend(
         return None
     return (
         _mend_names(parsed, before, shown)
+        or _mend_spelling(parsed)
         or _mend_constructors(parsed)
         or _mend_sizes(parsed, before, verdict, measure)
     )
@@ -102,6 +103,20 @@ def _mend_names(source: Source, parent: Source, shown: Mapping[str, str]) -> Men
         return None
     origin = "an earlier child" if shown.keys() & parts else "the parts" if parts else "the parent"
     return Mended(text, f"took {', '.join(sorted(taken))} from {origin}" if taken else "imported what was missing")
+
+
+def _mend_spelling(source: Source) -> Mended | None:
+    """Write layers as `torch.nn` does, which has MultiheadAttention and no MultiHeadAttention."""
+    spelt = {name.lower(): name for name in _LAYERS.split()}
+    wrong = [
+        node
+        for node in ast.walk(source.tree)
+        if isinstance(node, ast.Attribute) and ast.unparse(node.value) in ("nn", "torch.nn")
+        if node.attr[0].isupper() and spelt.get(node.attr.lower(), node.attr) != node.attr
+    ]  # fmt: skip
+    ends = [source.span(node)[1] for node in wrong]
+    edits = [Edit(end - len(node.attr), end, spelt[node.attr.lower()]) for node, end in zip(wrong, ends, strict=True)]
+    return Mended(splice(source.text, edits), f"spelt {', '.join(edit.text for edit in edits)}") if edits else None
 
 
 def _mend_constructors(source: Source) -> Mended | None:

@@ -84,6 +84,15 @@ def test_what_is_broken_in_a_new_layer_is_mended(what, measure, tmp_path):
     assert mended.note
 
 
+def test_layers_are_spelt_as_torch_does(measure):
+    layers = ["self.norm = nn.Batchnorm2d(channels)", "self.act = torch.nn.SILU()"]
+    mended = mend(with_layer(layers, "self.act(self.norm(x))"), Verdict(Failure.INIT_ERROR), BASE, measure)
+    assert measure([mended.source])[0] is not None
+    assert mended.note == "spelt BatchNorm2d, SiLU"
+    parameter = with_layer(["self.scale = nn.parameter.Parameter(torch.ones(1))"], "x * self.scale")
+    assert mend(parameter, Verdict(Failure.NAN), BASE, measure) is None
+
+
 def test_a_constructor_begins_with_that_of_the_module(measure):
     source = with_layer(["self.act = nn.GELU()"], "self.act(x)")
     source = re.sub(r"(class AddedLayer.*?\n.*?\n) +super\(\).__init__\(\)\n", r"\1", source)
