@@ -54,6 +54,17 @@ BROKEN = {
     "features of a norm": (["self.bn = nn.BatchNorm2d(channels // 2)"], "self.bn(x)"),
     "groups": (["self.conv = nn.Conv2d(channels, channels, 1, groups=3)"], "x + self.conv(x)"),
     "groups of a norm": (["self.norm = nn.GroupNorm(5, channels)"], "self.norm(x)"),
+    "layers of the last dimension": (
+        ["self.mlp = nn.Sequential(nn.LayerNorm(channels), nn.Linear(channels, channels), nn.LayerNorm(channels))"],
+        "x + self.mlp(x)",
+    ),
+    "layers in a list": (["self.layers = nn.Sequential([nn.BatchNorm2d(channels), nn.ReLU()])"], "self.layers(x)"),
+    "layers from a loop": (["self.layers = nn.Sequential(nn.ReLU() for _ in range(2))"], "self.layers(x)"),
+    "layers from a loop in parentheses": (["self.acts = nn.Sequential((nn.ReLU() for _ in 'ab'))"], "self.acts(x)"),
+    "a parameter of the constructor": (
+        ["self.conv = nn.Conv2d(channels, channels, 1)"],
+        "torch.conv2d(x, self.conv.weight) * channels",
+    ),
     "a pooling": (["self.pool = nn.MaxPool2d(2, 2)"], "x + self.pool(x)"),
     "three sizes at once": (
         [

@@ -1,0 +1,131 @@
+"""What can be mended in the text of a network by reading it: names, imports, constructors, calls. Executes nothing.
+
+No layer is written: a name that the network uses may stand for a class of its parent, or for one of the ready-made
+parts.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from fairnad.architectures.parsing import parse_quietly
+from fairnad.architectures.parts import part_sources
+from fairnad.architectures.roles import method, parameter_names
+from fairnad.architectures.source import Edit, Source, callee_name, splice
+from fairnad.generators.llm_edits import add_imports, code_of
+from fairnad.llm.names import bindings, missing_names
+
+__all__ = ["Mended", "mend_names", "mend_wording"]
+
+_LAYERS = (
+    "AdaptiveAvgPool2d AdaptiveMaxPool2d AvgPool2d BatchNorm2d Conv1d Conv2d ConvTranspose2d Dropout Flatten GELU "
+    "GroupNorm Hardswish Identity InstanceNorm2d LayerNorm LeakyReLU Linear MaxPool2d Mish Module ModuleList "
+    "MultiheadAttention PReLU Parameter PixelShuffle ReLU SiLU Sequential Sigmoid Softmax Tanh Upsample"
+)
+"""What `torch.nn` has under these names."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mended:
+    """A mended source, and in a few words what was done."""
+
+    source: str
+    note: str
+
+
+def mend_names(source: Source, parent: Source, shown: Mapping[str, str]) -> Mended | None:
+    """Import what is used but not imported, and take what was left out from the parent or from the ready-made parts."""
+    missing = missing_names(source.tree)
+    if "Network" not in source.definitions:
+        missing = missing | {"Network"}
+    ready = {**part_sources(), **shown}
+    parts = {name: text for name, text in ready.items() if name in missing and name not in parent.definitions}
+    left_out = {name for start in missing for name in parent.reached_from(start)} - source.definitions.keys()
+    taken = {name: code_of(parent, name) for name in parent.definitions if name in left_out} | parts
+    layers = sorted(name for name in missing & {*_LAYERS.split()} if name not in taken)
+    text = "\n\n\n".join([source.text.rstrip("\n"), *taken.values()]) + "\n" if taken else source.text
+    imports = [f"from torch.nn import {', '.join(layers)}"] if layers else []
+    if left_out:
+        imports += [parent.code(node) for node in parent.tree.body if isinstance(node, ast.Import | ast.ImportFrom)]
+    text = add_imports(text, imports, names=sorted(missing | missing_names(parse_quietly(text))))
+    if text == source.text:
+        return None
+    origin = "an earlier child" if shown.keys() & parts else "the parts" if parts else "the parent"
+    return Mended(text, f"took {', '.join(sorted(taken))} from {origin}" if taken else "imported what was missing")
+
+
+def mend_wording(source: Source) -> Mended | None:
+    """Return the first of the mends of one faulty expression that applies."""
+    mends = (_mend_spelling, _mend_constructors, _mend_sequences, _mend_parameters)
+    return next((mended for mend in mends if (mended := mend(source)) is not None), None)
+
+
+def _mend_spelling(source: Source) -> Mended | None:
+    """Write layers as `torch.nn` does, which has MultiheadAttention and no MultiHeadAttention."""
+    spelt = {name.lower(): name for name in _LAYERS.split()}
+    wrong = [
+        node
+        for node in ast.walk(source.tree)
+        if isinstance(node, ast.Attribute) and ast.unparse(node.value) in ("nn", "torch.nn")
+        if node.attr[0].isupper() and spelt.get(node.attr.lower(), node.attr) != node.attr
+    ]  # fmt: skip
+    ends = [source.span(node)[1] for node in wrong]
+    edits = [Edit(end - len(node.attr), end, spelt[node.attr.lower()]) for node, end in zip(wrong, ends, strict=True)]
+    return Mended(splice(source.text, edits), f"spelt {', '.join(edit.text for edit in edits)}") if edits else None
+
+
+def _mend_constructors(source: Source) -> Mended | None:
+    """Begin every constructor of a module with that of `nn.Module`."""
+    edits, names = [], []
+    for name, node in source.classes.items():
+        init = method(node, "__init__")
+        if init is None or not node.bases or any(callee_name(call) == "__init__" for call in ast.walk(init)):
+            continue
+        has_docstring = ast.get_docstring(init, clean=False) is not None and len(init.body) > 1
+        first = init.body[has_docstring]
+        start = source.span(first)[0]
+        edits.append(Edit(start, start, f"super().__init__()\n{' ' * first.col_offset}"))
+        names.append(name)
+    return Mended(splice(source.text, edits), f"super().__init__() in {', '.join(names)}") if edits else None
+
+
+def _mend_sequences(source: Source) -> Mended | None:
+    """Unpack what is given to `nn.Sequential` as one list."""
+    edits = []
+    for call in ast.walk(source.tree):
+        if callee_name(call) != "Sequential" or not isinstance(call, ast.Call) or len(call.args) != 1:
+            continue
+        layers, end = call.args[0], source.span(call)[1]
+        start, layers_end = source.span(layers)
+        if isinstance(layers, ast.GeneratorExp) and layers_end == end:  # it shares the parentheses of the call
+            edits += [Edit(start, start, "(*"), Edit(end, end, ")")]
+        elif isinstance(layers, ast.GeneratorExp | ast.ListComp | ast.List):
+            edits.append(Edit(start, start, "*"))
+    return Mended(splice(source.text, edits), "unpacked the layers of nn.Sequential") if edits else None
+
+
+def _mend_parameters(source: Source) -> Mended | None:
+    """Keep in `self` the parameters of a constructor that another method uses as if they were its own."""
+    shared = {name for node in source.tree.body for name in bindings(node)}
+    edits, kept = [], []
+    for owner, node in source.classes.items():
+        init = method(node, "__init__")
+        if init is None:
+            continue
+        parameters = {*parameter_names(init)} - shared
+        others = [other for other in node.body if isinstance(other, ast.FunctionDef) and other is not init]
+        uses = [
+            name
+            for other in others
+            for name in ast.walk(other)
+            if isinstance(name, ast.Name) and name.id in parameters & missing_names(other)
+        ]
+        stored = {name.attr for name in ast.walk(init) if isinstance(name, ast.Attribute)}
+        names = sorted({use.id for use in uses})
+        end, indent = source.span(init.body[-1])[1], " " * init.body[-1].col_offset
+        edits += [Edit(*source.span(use), f"self.{use.id}") for use in uses]
+        edits += [Edit(end, end, f"\n{indent}self.{name} = {name}") for name in names if name not in stored]
+        kept += [f"{owner}.{name}" for name in names]
+    return Mended(splice(source.text, edits), f"kept {', '.join(kept)}") if edits else None
