@@ -113,7 +113,7 @@ class Source:
         content = self.text[start:end]
         return start + (column if content.isascii() else len(content.encode()[:column].decode()))
 
-    def span(self, node: ast.expr | ast.stmt) -> tuple[int, int]:
+    def span(self, node: ast.expr | ast.stmt | ast.alias) -> tuple[int, int]:
         """Return where the text of `node` starts and ends."""
         end_line, end_column = node.end_lineno, node.end_col_offset
         assert end_line is not None

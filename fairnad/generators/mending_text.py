@@ -64,16 +64,23 @@ def mend_wording(source: Source) -> Mended | None:
 
 def _mend_spelling(source: Source) -> Mended | None:
     """Write layers as `torch.nn` does, which has MultiheadAttention and no MultiHeadAttention."""
-    spelt = {name.lower(): name for name in _LAYERS.split()}
-    wrong = [
-        node
-        for node in ast.walk(source.tree)
-        if isinstance(node, ast.Attribute) and ast.unparse(node.value) in ("nn", "torch.nn")
-        if node.attr[0].isupper() and spelt.get(node.attr.lower(), node.attr) != node.attr
-    ]  # fmt: skip
-    ends = [source.span(node)[1] for node in wrong]
-    edits = [Edit(end - len(node.attr), end, spelt[node.attr.lower()]) for node, end in zip(wrong, ends, strict=True)]
+    edits = []
+    for node in ast.walk(source.tree):
+        if isinstance(node, ast.Attribute) and (name := _spelt(node.attr)) is not None:
+            if ast.unparse(node.value) in ("nn", "torch.nn"):
+                end = source.span(node)[1]
+                edits.append(Edit(end - len(node.attr), end, name))
+        elif isinstance(node, ast.ImportFrom) and node.module == "torch.nn":
+            for alias in node.names:
+                if (name := _spelt(alias.name)) is not None:
+                    edits.append(Edit(*source.span(alias), f"{name} as {alias.asname or alias.name}"))
     return Mended(splice(source.text, edits), f"spelt {', '.join(edit.text for edit in edits)}") if edits else None
+
+
+def _spelt(name: str) -> str | None:
+    """Return the layer that `name` is but for its capitals, if it begins with one and is none itself."""
+    found = next((layer for layer in _LAYERS.split() if layer.lower() == name.lower()), None)
+    return found if found != name and name[0].isupper() else None
 
 
 def _mend_constructors(source: Source) -> Mended | None:

@@ -100,6 +100,10 @@ def test_layers_are_spelt_as_torch_does(measure):
     mended = mend(with_layer(layers, "self.act(self.norm(x))"), Verdict(Failure.INIT_ERROR), BASE, measure)
     assert measure([mended.source])[0] is not None
     assert mended.note == "spelt BatchNorm2d, SiLU"
+    imported = with_layer(["from torch.nn import Silu", "self.act = Silu()"], "self.act(x)")
+    mended = mend(imported, Verdict(Failure.INIT_ERROR), BASE, measure)
+    assert measure([mended.source])[0] is not None
+    assert mended.note == "spelt SiLU as Silu"
     parameter = with_layer(["self.scale = nn.parameter.Parameter(torch.ones(1))"], "x * self.scale")
     assert mend(parameter, Verdict(Failure.NAN), BASE, measure) is None
 

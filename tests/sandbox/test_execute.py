@@ -147,6 +147,17 @@ def test_details_show_only_the_generated_file():
     assert len(check(write(init="raise ValueError('long ' * 10_000)")).details) <= 2_000
 
 
+@pytest.mark.parametrize(
+    ("line", "package"),
+    [("from torch.nn import Conv9d", "(torch/nn/__init__.py)"), ("from typing import Tree", "(typing.py)")],
+)
+def test_a_refusal_is_the_same_wherever_packages_lie(line, package):
+    report = check(line)
+    assert package in report.reason
+    assert package in report.details
+    assert sys.prefix not in report.reason + report.details
+
+
 def test_generated_modules_are_modules():
     source = """
 import dataclasses, inspect, typing

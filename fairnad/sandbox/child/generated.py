@@ -107,7 +107,7 @@ def _network_class(module: ModuleType) -> type[nn.Module]:
 
 def _refusal(failure: Failure, error: BaseException) -> Refused:
     told = traceback.TracebackException.from_exception(error)  # never raises, whatever __str__ does
-    lines = list(told.format_exception_only())
+    lines = [_without_places(line) for line in told.format_exception_only()]
     frames = [frame for frame in told.stack if frame.filename.startswith(_PREFIX)]
     details = "".join([*traceback.format_list(frames), *lines])[-_MAX_DETAILS:]
     text, place = " ".join("".join(lines).split()), ""
@@ -124,3 +124,11 @@ def _refusal(failure: Failure, error: BaseException) -> Refused:
             details,
         )
     return Refused(failure, _INSTRUCTIONS[failure].format(error=text[:_MAX_ERROR] + place), details)
+
+
+def _without_places(text: str) -> str:
+    """Return `text` with files of packages named from the package on: where they lie differs between machines."""
+    for place in sorted(sys.path, key=len, reverse=True):
+        if len(place) > 1:
+            text = text.replace(f"{place}/", "")
+    return text
