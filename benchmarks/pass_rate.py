@@ -130,13 +130,9 @@ class Bench:
         source, verdict = parents[number % len(parents)]
         name = f"{config.drafts.style}/pair-{number}/write"
         request = self._request(source, verdict, random.Random(f"pair/{number}"), name)
-        draft = generator.draft(request)
-        if isinstance(draft, Failed):
-            nothing = Draft("", generator.name, request.idea, note=draft.reason)
-            return Outcome(request, verdict, [(nothing, Verdict(draft.failure, draft.reason))])
         known = Known(parent=verdict.graph_hash)
         judged = feedback_loop(
-            draft,
+            generator.draft(request),
             request,
             generator=generator,
             judge=lambda text: self._verifier.judge(text, known),

@@ -97,6 +97,8 @@ class DraftsConfig(_Section):
     max_shrinks: NonNegativeInt = 4
     style: Literal["rewrite", "edits", "module", "auto"] = "auto"
     """What a language model writes: the whole network (the paper), edits of it, or one class; auto: one class."""
+    forms: PositiveInt = 2
+    """Forms of one class, such as a new layer and a new block, in which an idea is drafted until one is accepted."""
     fallback: Literal["rules", "none"] = "rules"
     """Whether a program mends what a language model's tries left broken or too large."""
     library: NonNegativeInt = 0

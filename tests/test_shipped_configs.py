@@ -55,6 +55,7 @@ def test_the_paper_differs_from_the_defaults_as_the_method_page_says():
         "plan.scale_up_when": "any",
         "drafts.generator": "llm",
         "drafts.style": "rewrite",
+        "drafts.forms": 1,
         "drafts.fallback": "none",
         "verification.integrity": "warn",
         "verification.novel_in": "parent",

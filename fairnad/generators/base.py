@@ -7,7 +7,7 @@ from typing import Protocol, runtime_checkable
 
 from fairnad.records import Child, Costs, Draft, Failed, Idea, Limits, MutationTarget, Verdict
 
-__all__ = ["GENERATORS", "Generator", "Mender", "Parent", "Refinement", "Request"]
+__all__ = ["GENERATORS", "Generator", "Mender", "Parent", "Redrafter", "Refinement", "Request"]
 
 GENERATORS = {
     "llm": "fairnad.generators.llm:LLMGenerator",
@@ -28,7 +28,8 @@ class Parent:
 class Request:
     """One child asked for. `seed` names the random stream of this attempt: equal requests give equal drafts.
 
-    `earlier` are the trained children that the decision knew, for a generator that learns from them.
+    `earlier` are the trained children that the decision knew, for a generator that learns from them. `form` counts
+    the forms in which this attempt has already asked for the idea, for a `Redrafter`.
     """
 
     parent: Parent
@@ -37,6 +38,7 @@ class Request:
     limits: Limits
     seed: str
     earlier: tuple[Child, ...] = ()
+    form: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +60,7 @@ class Refinement:
     limits: Limits
     seed: str
     earlier: tuple[Child, ...] = ()
+    form: int = 0
 
 
 class Generator(Protocol):
@@ -84,3 +87,11 @@ class Mender(Protocol):
 
     def mend(self, draft: Draft, verdict: Verdict, request: Request | Refinement) -> Draft | Failed:
         """Return `draft` with what `verdict` complains of mended by a program; the note says what."""
+
+
+@runtime_checkable
+class Redrafter(Protocol):
+    """A generator that can write one idea in several forms, such as a new layer or a new block."""
+
+    def redraft(self, draft: Draft, request: Request | Refinement) -> Draft | Failed | None:
+        """Return the idea of `draft`, refused for good, in the form `request.form`; None where there is no other."""

@@ -93,6 +93,13 @@ class LLMGenerator:
             return Failed(Failure.NO_DRAFT, f"the reply has no idea ({asked.found.kind}): {asked.found}")
         return self._write(_as_request(refinement, _own(asked.found)))
 
+    def redraft(self, draft: Draft, request: Request | Refinement) -> Draft | Failed | None:
+        """Return the idea of `draft` in another class, in the styles that ask for one."""
+        asked = _as_request(request, draft.idea)
+        if draft.idea is None or self._part(asked) is None:
+            return None
+        return self._write(asked)
+
     def repair(self, draft: Draft, verdict: Verdict, request: Request | Refinement) -> Draft | Failed:
         """Return `draft` with what `verdict` complains of mended by the model."""
         parent, part = _parent(request), self._part(_as_request(request, draft.idea))
@@ -142,7 +149,7 @@ class LLMGenerator:
         if self._style in ("rewrite", "edits") or (self._has_own_ideas and request.idea.kind is IdeaKind.OWN):
             return None
         rng = random.Random(f"{request.seed}/part")
-        return choose_part(request.parent.source, request.idea, request.target, rng)
+        return choose_part(request.parent.source, request.idea, request.target, rng, form=request.form)
 
     def _library(self, request: Request, part: Part | None) -> tuple[ProvenClass, ...]:
         """Return the classes of earlier children that a question for `part` shows; the same in each call."""
@@ -292,7 +299,8 @@ def _as_request(request: Request | Refinement, idea: Idea | None) -> Request:
         return request if idea is None else replace(request, idea=idea)
     rng = random.Random(f"{request.seed}/target")
     target = rng.choice((MutationTarget.NEW_MODULE, MutationTarget.CHANGE_MODULE))
-    return Request(request.edit, idea or request.idea, target, request.limits, request.seed, request.earlier)
+    idea = idea or request.idea
+    return Request(request.edit, idea, target, request.limits, request.seed, request.earlier, request.form)
 
 
 def _idea_in(reply: str) -> Idea:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import random
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 
@@ -103,24 +104,21 @@ class ChannelScale(nn.Module):
 '''.strip()
 
 
-def choose_part(parent: str, idea: Idea, target: MutationTarget, rng: random.Random) -> Part | None:
-    """Return the class to write for `idea`; None where the parent's source gives no hold for one."""
+def choose_part(
+    parent: str, idea: Idea, target: MutationTarget, rng: random.Random, *, form: int = 0
+) -> Part | None:
+    """Return the class to write for `idea`, the best but `form`; None where the parent's source gives no hold for one.
+
+    What only the network itself can hold has that twice.
+    """
     try:
         source = Source(parent)
     except ConfigError:
         return None
     if "Network" not in source.classes:
         return None
-    if _is_about_network(idea, target):
-        return _network(source)
-    is_layer = (
-        idea.main in _LAYER_MAINS
-        or (idea.main is None and _LAYER_WORDS.search(idea.text) is not None)
-        or (target is MutationTarget.NEW_MODULE and idea.main not in _BLOCK_MAINS)
-    )
-    makers = [_layer, _block] if is_layer else [_block, _layer]
-    parts = (make(source, idea, target, rng) for make in makers)
-    return next((part for part in parts if part is not None), None) or _network(source)
+    parts = (_MAKERS[kind](source, idea, target, rng) for kind in _kinds(idea, target)[form:])
+    return next((part for part in parts if part is not None), None)
 
 
 def describe_stages(source: Source) -> str:
@@ -154,13 +152,22 @@ def shapes(source: Source, block: str) -> str:
     return f"Its `forward` takes and returns what that of `{block}` does."
 
 
-def _is_about_network(idea: Idea, target: MutationTarget) -> bool:
-    if target is MutationTarget.NETWORK or idea.kind is IdeaKind.SCALE_UP or idea.granularity == "network":
-        return True
-    return idea.main == categories.INPUT or _NETWORK_WORDS.search(idea.text) is not None
+def _kinds(idea: Idea, target: MutationTarget) -> tuple[PartKind, ...]:
+    """Return what can hold the idea, the best first."""
+    layer, block, network = PartKind.LAYER, PartKind.BLOCK, PartKind.NETWORK
+    if idea.kind is IdeaKind.SCALE_UP or idea.main == categories.INPUT or _NETWORK_WORDS.search(idea.text) is not None:
+        return network, network
+    if target is MutationTarget.NETWORK or idea.granularity == "network":
+        return network, block, layer
+    is_layer = (
+        idea.main in _LAYER_MAINS
+        or (idea.main is None and _LAYER_WORDS.search(idea.text) is not None)
+        or (target is MutationTarget.NEW_MODULE and idea.main not in _BLOCK_MAINS)
+    )
+    return (layer, block, network) if is_layer else (block, layer, network)
 
 
-def _network(source: Source) -> Part:
+def _network(source: Source, idea: Idea, target: MutationTarget, rng: random.Random) -> Part:
     stages = describe_stages(source)
     told = f"\n\nThe channels of its stages:\n{stages}" if stages else ""
     contract = (
@@ -241,3 +248,10 @@ def _others(source: Source, name: str) -> str:
         if other not in ("Network", name) and init is not None:
             lines.append(f"class {other}(nn.Module):  # {other}({constructor(source, other)})")
     return "\n".join(lines)
+
+
+_MAKERS: dict[PartKind, Callable[[Source, Idea, MutationTarget, random.Random], Part | None]] = {
+    PartKind.LAYER: _layer,
+    PartKind.BLOCK: _block,
+    PartKind.NETWORK: _network,
+}

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from fairnad.config import DraftsConfig
 from fairnad.generators.base import Generator, Request
 from fairnad.mutations.base import Assignment, Mutation
-from fairnad.records import Child, Draft, Failed, FilledSlot, JudgedDraft, SlotKey, Verdict
+from fairnad.records import Child, FilledSlot, JudgedDraft, SlotKey, Verdict
 from fairnad.verification.base import Known, SourceVerifier
 from fairnad.verification.loop import feedback_loop
 from fairnad.verification.model_judge import ModelJudge
@@ -92,14 +92,10 @@ class Drafting:
         return (*others, replace(last, verdict=repeats(last.verdict)))
 
     def _try(self, decision: Decision, assignment: Assignment, attempt: int) -> list[JudgedDraft]:
-        """Return one idea's draft and its rewrites, judged; the last one is the outcome."""
+        """Return one idea's drafts and their rewrites, judged; the last one is the outcome."""
         request, generator = replace(assignment.request, earlier=decision.known), self._generator
-        is_plain = isinstance(request, Request)
         draft = generator.draft(request) if isinstance(request, Request) else generator.refine(request)
         target = request.target if isinstance(request, Request) else None
-        if isinstance(draft, Failed):
-            nothing = Draft("", generator.name, request.idea if is_plain else None, note=draft.reason)
-            return [JudgedDraft(nothing, Verdict(draft.failure, draft.reason), attempt, target)]
         known = Known(decision.hashes, assignment.edits.graph_hash)
 
         def judge(source: str) -> Verdict:

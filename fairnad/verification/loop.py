@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from fairnad.config import DraftsConfig
-from fairnad.generators.base import Generator, Mender, Refinement, Request
+from fairnad.generators.base import Generator, Mender, Redrafter, Refinement, Request
 from fairnad.records import Draft, Failed, Failure, Verdict
 
 __all__ = ["FINAL", "MAX_MENDS", "feedback_loop"]
@@ -21,14 +22,32 @@ _Judged = list[tuple[Draft, Verdict]]
 
 
 def feedback_loop(
-    draft: Draft, request: Request | Refinement, *, generator: Generator, judge: _Judge, config: DraftsConfig
+    draft: Draft | Failed, request: Request | Refinement, *, generator: Generator, judge: _Judge, config: DraftsConfig
 ) -> tuple[tuple[Draft, Verdict], ...]:
     """Return `draft` and its rewrites with their verdicts, in order; the last one is the outcome.
 
-    Every rewrite is judged from the execution check on. At most `max_repairs` repairs and `max_shrinks` shrinks are
-    asked for in all, in whatever order the verdicts ask for them. What is refused after that is left to the program
-    behind the generator, if it has one; then a rewrite that is what was refused before ends the asking.
+    Every rewrite is judged from the execution check on. At most `max_repairs` repairs and `max_shrinks` shrinks of a
+    draft are asked for in all, in whatever order the verdicts ask for them. What is refused after that is left to the
+    program behind the generator, if it has one; then a rewrite that is what was refused before ends the asking. Where
+    the generator knows other forms of the idea, up to `forms` are drafted, each in this way, until one is accepted.
     """
+    judged = _reworked(draft, request, generator, judge, config)
+    while not judged[-1][1].is_accepted and isinstance(generator, Redrafter) and request.form + 1 < config.forms:
+        request = replace(request, form=request.form + 1)
+        again = generator.redraft(judged[-1][0], request)
+        if again is None:
+            break
+        judged += _reworked(again, request, generator, judge, config)
+    return tuple(judged)
+
+
+def _reworked(
+    draft: Draft | Failed, request: Request | Refinement, generator: Generator, judge: _Judge, config: DraftsConfig
+) -> _Judged:
+    """Return one draft and its rewrites with their verdicts."""
+    if isinstance(draft, Failed):
+        idea = request.idea if isinstance(request, Request) else None
+        return [(Draft("", generator.name, idea, note=draft.reason), Verdict(draft.failure, draft.reason))]
     judged = [(draft, judge(draft.source))]
     has_program = isinstance(generator, Mender) and config.fallback != "none"
     repairs, shrinks = config.max_repairs, config.max_shrinks
@@ -46,7 +65,7 @@ def feedback_loop(
             break
     if isinstance(generator, Mender):
         _mend(judged, request, generator, judge)
-    return tuple(judged)
+    return judged
 
 
 def _mend(judged: _Judged, request: Request | Refinement, mender: Mender, judge: _Judge) -> None:

@@ -358,3 +358,41 @@ def test_a_class_that_was_shown_may_be_used_as_if_it_were_there(measure):
     mended = generator.mend(draft, unknown, asked)
     assert "took AddedLayerBy1 from an earlier child" in mended.note
     assert measure([mended.source])[0] is not None
+
+
+NEW_BLOCK = fenced(BLOCK.replace("ResidualBlock", "NewBlock"))
+
+
+def test_another_form_of_an_idea_is_another_class():
+    llm = ScriptedLLM("Sorry.", NEW_BLOCK, NEW_BLOCK)
+    generator, asked = make(llm, "auto"), request(GATE)
+    assert isinstance(generator.draft(asked), Failed)
+    other = replace(asked, form=1)
+    draft = generator.redraft(Draft("", "llm", GATE), other)
+    assert (draft.note, draft.idea) == ("module: block NewBlock in place of ResidualBlock", GATE)
+    repaired = generator.repair(draft, ERROR, other)
+    assert repaired.source == draft.source
+    assert [("AddedLayer" in prompt.text, "NewBlock" in prompt.text) for prompt in llm.prompts] == [
+        (True, False),
+        (False, True),
+        (False, True),
+    ]
+    assert [number for _, number in llm.services] == [0, 1, 2]
+
+
+def test_another_form_of_a_refinement_keeps_its_idea():
+    llm = ScriptedLLM("Idea: Use SiLU in the blocks.", NEW_BLOCK, NEW_BLOCK)
+    generator, asked = make(llm, "auto"), refinement()
+    first = generator.refine(asked)
+    second = generator.redraft(first, replace(asked, form=1))
+    assert (first.idea.text, second.idea) == ("Use SiLU in the blocks.", first.idea)
+    assert first.note != second.note
+    assert len(llm.prompts) == 3
+
+
+@pytest.mark.parametrize(
+    ("style", "form", "idea"), [("rewrite", 1, IDEA), ("edits", 1, IDEA), ("auto", 3, IDEA), ("auto", 1, None)]
+)
+def test_there_is_no_other_form(style, form, idea):
+    asked = replace(request() if idea else refinement(), form=form)
+    assert make(ScriptedLLM(), style).redraft(Draft("", "llm", idea), asked) is None

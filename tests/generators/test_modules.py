@@ -30,8 +30,8 @@ ATTENTION = Idea("attention", "Attend in the last stage.", main=categories.EFFIC
 OWN = Idea("own", "Multiply the features by a gate.")
 
 
-def choose(idea, target=MutationTarget.CHANGE_MODULE, parent=BASE, seed=0):
-    return choose_part(parent, idea, target, random.Random(seed))
+def choose(idea, target=MutationTarget.CHANGE_MODULE, parent=BASE, seed=0, form=0):
+    return choose_part(parent, idea, target, random.Random(seed), form=form)
 
 
 @pytest.mark.parametrize(
@@ -50,6 +50,22 @@ def choose(idea, target=MutationTarget.CHANGE_MODULE, parent=BASE, seed=0):
 )
 def test_the_idea_decides_which_class_is_written(idea, target, kind):
     assert choose(idea, target).kind is kind
+
+
+@pytest.mark.parametrize(
+    ("idea", "target", "kinds"),
+    [
+        (GATE, MutationTarget.CHANGE_MODULE, [PartKind.LAYER, PartKind.BLOCK, PartKind.NETWORK]),
+        (BRANCH, MutationTarget.CHANGE_MODULE, [PartKind.BLOCK, PartKind.LAYER, PartKind.NETWORK]),
+        (BRANCH, MutationTarget.NETWORK, [PartKind.NETWORK, PartKind.BLOCK, PartKind.LAYER]),
+        (STEM, MutationTarget.NEW_MODULE, [PartKind.NETWORK, PartKind.NETWORK]),
+        (SCALE_UP_IDEAS[0], MutationTarget.NETWORK, [PartKind.NETWORK, PartKind.NETWORK]),
+    ],
+)
+def test_an_idea_has_further_forms(idea, target, kinds):
+    parts = [choose(idea, target, form=form) for form in range(4)]
+    assert [part.kind for part in parts if part is not None] == kinds
+    assert parts[3] is None
 
 
 @pytest.mark.parametrize("idea", [GATE, ATTENTION])

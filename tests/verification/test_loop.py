@@ -130,3 +130,55 @@ def test_a_program_leaves_alone_what_is_accepted_or_not_new():
     known = Verdict(Failure.STRUCTURE, "known")
     judged = feedback_loop(draft, REQUEST, generator=Handy(), judge=lambda source: known, config=DraftsConfig())
     assert judged == ((draft, known),)
+
+
+class Versatile(Handy):
+    """Knows three forms of an idea, the last of them a good one."""
+
+    def __init__(self, *forms):
+        self.forms = forms
+        self.asked = []
+
+    def redraft(self, draft, request):
+        self.asked.append((draft.source, request.form))
+        return self.forms[request.form - 1] if request.form <= len(self.forms) else None
+
+
+def versatile(draft, *forms, **settings):
+    generator = Versatile(*forms)
+    judged = feedback_loop(draft, REQUEST, generator=generator, judge=by_words, config=DraftsConfig(**settings))
+    return generator, [(draft.source, verdict.failure) for draft, verdict in judged]
+
+
+BROKEN = Draft("broken hopeless", "text", IDEA)
+FINE = Draft("broken fine", "text", IDEA)
+
+
+def test_an_idea_that_is_refused_for_good_is_drafted_in_another_form():
+    generator, judged = versatile(BROKEN, FINE)
+    assert judged[2] == ("broken hopeless again again", Failure.FORWARD_ERROR)
+    assert judged[3:] == [("broken fine", Failure.FORWARD_ERROR), ("broken fine again", Failure.FORWARD_ERROR)] + [
+        ("broken fine again again", Failure.FORWARD_ERROR),
+        ("fine again again", None),
+    ]
+    assert generator.asked == [("broken hopeless again again", 1)]
+
+
+def test_a_reply_without_a_draft_is_followed_by_another_form_too():
+    unread = Failed(Failure.NO_DRAFT, "the reply is empty")
+    generator, judged = versatile(unread, unread, FINE, forms=3)
+    assert judged[:2] == [("", Failure.NO_DRAFT)] * 2
+    assert judged[-1] == ("fine again again", None)
+    assert generator.asked == [("", 1), ("", 2)]
+
+
+@pytest.mark.parametrize(("forms", "asked"), [(1, 0), (2, 1), (3, 2), (9, 3)])
+def test_forms_are_drafted_as_long_as_there_are_more(forms, asked):
+    generator, judged = versatile(BROKEN, BROKEN, BROKEN, forms=forms)
+    assert len(generator.asked) == asked
+    assert len(judged) == 3 * min(forms, 3)
+
+
+def test_an_accepted_draft_needs_no_other_form():
+    generator, judged = versatile(Draft("fine", "text", IDEA), FINE)
+    assert (judged, generator.asked) == ([("fine", None)], [])
