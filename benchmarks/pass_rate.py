@@ -65,6 +65,11 @@ class Outcome:
         signs = ((MENDED, FITTED), (FITTED,), ())[column]
         return [pair for pair in self.judged if not any(sign in pair[0].note for sign in signs)][-1]
 
+    @property
+    def forms(self) -> int:
+        """The number of drafts that were written anew."""
+        return sum(draft.rewrites == 0 for draft, _ in self.judged)
+
 
 def main(arguments: argparse.Namespace) -> None:
     # Whatever the configuration: the children of both are counted by the same judge.
@@ -167,6 +172,8 @@ def report(outcomes: Sequence[Outcome], title: str) -> None:
     passed = [[outcome for outcome in outcomes if outcome.at(column)[1].is_accepted] for column in range(len(COLUMNS))]
     rows.append(["children / asked for", *(f"{len(some)} / {len(outcomes)}" for some in passed)])
     rows.append(["95 % interval", *(interval(len(some), len(outcomes)) for some in passed)])
+    rows.append(["of these by the first reply", *(sum(len(one.judged) == 1 for one in some) for some in passed)])
+    rows.append(["of these in the first form", *(sum(one.forms == 1 for one in some) for some in passed)])
     lost = [Counter(kind(outcome.at(column)) for outcome in outcomes) for column in range(len(COLUMNS))]
     for name in sorted(set().union(*lost) - {"accepted"}):
         rows.append([f"lost: {name}", *(count[name] for count in lost)])
