@@ -1,6 +1,6 @@
 """How many random rules drafts run and are new, and how often a network is brought to its limits.
 
-python benchmarks/rules.py [DRAFTS] [FITS]
+python benchmarks/rules.py [DRAFTS FITS]
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """How busy training slots are while a language model writes: the real search loop, in simulated time.
 
-python benchmarks/schedule.py [CHILDREN] [SLOTS]
+python benchmarks/schedule.py [CHILDREN SLOTS]
 
 A child is written in 20 to 120 s and trained in 10 to 60 min, both drawn uniformly. Time is simulated, the decisions
 are not: they are taken by the search itself, on a history in memory.

@@ -104,7 +104,7 @@ class DraftsConfig(_Section):
     library: NonNegativeInt = 0
     """Classes of trained children that a prompt for one class shows, by ideas of the same main category."""
     concurrency: PositiveInt | None = None
-    """Places of the plan that are drafted side by side; without it 1, or `llm.concurrency` where a model writes."""
+    """Places of the plan that are drafted side by side; without it 1, or `llm.concurrency` (at least 2) by a model."""
 
 
 class LLMConfig(_Section):

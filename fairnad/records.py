@@ -263,12 +263,16 @@ class Trained:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """A training that did not end well. A failure is a type, never a low score."""
+    """A training that did not end well, or a draft that was not written, by `idea` if one was chosen.
+
+    A failure is a type, never a low score.
+    """
 
     failure: Failure
     reason: str
     details: str = ""
     seconds: float = 0.0
+    idea: Idea | None = None
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -75,12 +75,16 @@ def review(
         tuple(_name(one, found) for one in remove or ()),
         tuple(_name(one, found) for one in keep or ()),
     )
-    if found and named == Patch() and apply is None and sys.stdin.isatty() and sys.stdout.isatty():
+    if path is not None and found and named == Patch() and apply is None and sys.stdin.isatty() and sys.stdout.isatty():
         named = ask_corrections(found, _ask)
     check_patch(seen, named)
     if apply is not None:
         named = read_patch(_existing(apply)) | named
     if named != Patch():
+        if path is None:
+            raise ConfigError(
+                "corrections are kept beside the tree that they are of: name a folder or a file of your own"
+            )
         _take(stored | named, draft, file)
 
 

@@ -169,7 +169,8 @@ class LLMGenerator:
         source = asked.found
         if isinstance(source, ReplyError):
             if source.kind not in _REPAIRABLE:
-                return Failed(Failure.NO_DRAFT, f"the reply is no draft ({source.kind}): {source}")
+                reason = f"the reply is no draft ({source.kind}): {source}"
+                return Failed(Failure.NO_DRAFT, reason, idea=idea or _idea_in(asked.reply.text))
             note = f"{note}; the reply is {source.kind}"
             source = _raw(asked.reply.text, part)
         idea = idea or _idea_in(asked.reply.text)
@@ -264,20 +265,23 @@ def _edited(reply: Reply, parent: str) -> str:
 
 def _put(reply: Reply, part: Part) -> str:
     """Return the network with the class of `reply`, which goes by the name that was asked for."""
-    return part.put(unwrap_registry(_class(reply.text, part.name)))
+    return part.put(unwrap_registry(_class(reply.text, part)))
 
 
-def _class(text: str, name: str) -> str:
+def _class(text: str, part: Part) -> str:
+    """Return the code that defines the class of `part`; one that goes by another name is given this one."""
     try:
-        return read_class(text, name)
+        return read_class(text, part.name)
     except ReplyError as error:
-        if error.kind != "no_network_class" or name == "Network":
+        if error.kind != "no_network_class" or part.name == "Network":
             raise
     code = read_class(text)
-    names = list(Source(code).classes)
+    names = [name for name in Source(code).classes if name != "Network"]
     if not names:
-        raise ReplyError("no_network_class", f"the code does not define {name} at its top level")
-    return re.sub(rf"\b{names[-1]}\b", name, code)
+        raise ReplyError("no_network_class", f"the code does not define {part.name} at its top level")
+    known = Source(part.skeleton).definitions
+    meant = [name for name in names if name not in known] or names
+    return re.sub(rf"(?<!\.)\b{meant[-1]}\b", part.name, code)
 
 
 def _raw(text: str, part: Part | None) -> str:

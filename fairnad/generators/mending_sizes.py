@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from fairnad.architectures.roles import method, parameter_names
 from fairnad.architectures.source import Edit, Source, argument_of, callee_name, splice
+from fairnad.errors import ConfigError
 from fairnad.generators.fit import Measure
 from fairnad.generators.llm_edits import add_imports, code_of
 from fairnad.generators.mending_text import Mended, mend_names
@@ -95,8 +96,11 @@ def _overlap(first: _Step, second: _Step) -> bool:
 
 def _changed(source: Source, steps: Sequence[_Step]) -> str:
     text = splice(source.text, [step.edit for step in steps])
-    if any(step.edit.text.startswith(_CHANNEL_NORM) for step in steps):
+    try:
         parsed = Source(text)
+    except ConfigError:
+        return text  # which does not run, as is measured
+    if any(step.edit.text.startswith(_CHANNEL_NORM) for step in steps):
         mended = mend_names(parsed, parsed, {})
         text = mended.source if mended is not None else text
     return add_imports(text, [], names=["math"]) if "math." in text else text
@@ -188,7 +192,8 @@ def _argument_edit(source: Source, call: ast.Call, name: str, place: int, text: 
     if value is not None:
         return Edit(*source.span(value), text)
     end = source.span(call)[1] - 1
-    return Edit(end, end, f", {name}={text}")
+    has_comma = source.text[:end].rstrip().endswith(("(", ","))
+    return Edit(end, end, f"{name}={text}" if has_comma else f", {name}={text}")
 
 
 def _widths(source: Source, owner: ast.ClassDef, reason: str) -> list[str]:

@@ -7,7 +7,7 @@ parts.
 from __future__ import annotations
 
 import ast
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from fairnad.architectures.parsing import parse_quietly
@@ -45,7 +45,7 @@ def mend_names(source: Source, parent: Source, shown: Mapping[str, str]) -> Mend
     left_out = {name for start in missing for name in parent.reached_from(start)} - source.definitions.keys()
     taken = {name: code_of(parent, name) for name in parent.definitions if name in left_out} | parts
     layers = sorted(name for name in missing & {*_LAYERS.split()} if name not in taken)
-    text = "\n\n\n".join([source.text.rstrip("\n"), *taken.values()]) + "\n" if taken else source.text
+    text = _with(source, list(taken.values()))
     imports = [f"from torch.nn import {', '.join(layers)}"] if layers else []
     if left_out:
         imports += [parent.code(node) for node in parent.tree.body if isinstance(node, ast.Import | ast.ImportFrom)]
@@ -54,6 +54,18 @@ def mend_names(source: Source, parent: Source, shown: Mapping[str, str]) -> Mend
         return None
     origin = "an earlier child" if shown.keys() & parts else "the parts" if parts else "the parent"
     return Mended(text, f"took {', '.join(sorted(taken))} from {origin}" if taken else "imported what was missing")
+
+
+def _with(source: Source, definitions: Sequence[str]) -> str:
+    """Return the text of `source` with `definitions` ahead of its own ones, which may be built on them."""
+    first = next((node for node in source.tree.body if isinstance(node, ast.ClassDef | ast.FunctionDef)), None)
+    if not definitions:
+        return source.text
+    if first is None:
+        return "\n\n\n".join([source.text.rstrip("\n"), *definitions]) + "\n"
+    lines = [first.lineno, *(decorator.lineno for decorator in first.decorator_list)]
+    start = source.offset(min(lines), 0)
+    return splice(source.text, [Edit(start, start, "".join(f"{text}\n\n\n" for text in definitions))])
 
 
 def mend_wording(source: Source) -> Mended | None:

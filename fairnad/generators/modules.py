@@ -12,6 +12,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
+from itertools import islice
 
 from fairnad.architectures.roles import method
 from fairnad.architectures.source import Edit, Source, splice
@@ -104,9 +105,7 @@ class ChannelScale(nn.Module):
 '''.strip()
 
 
-def choose_part(
-    parent: str, idea: Idea, target: MutationTarget, rng: random.Random, *, form: int = 0
-) -> Part | None:
+def choose_part(parent: str, idea: Idea, target: MutationTarget, rng: random.Random, *, form: int = 0) -> Part | None:
     """Return the class to write for `idea`, the best but `form`; None where the parent's source gives no hold for one.
 
     What only the network itself can hold has that twice.
@@ -117,8 +116,8 @@ def choose_part(
         return None
     if "Network" not in source.classes:
         return None
-    parts = (_MAKERS[kind](source, idea, target, rng) for kind in _kinds(idea, target)[form:])
-    return next((part for part in parts if part is not None), None)
+    parts = (_MAKERS[kind](source, idea, target, rng) for kind in _kinds(idea, target))
+    return next(islice((part for part in parts if part is not None), form, None), None)
 
 
 def describe_stages(source: Source) -> str:

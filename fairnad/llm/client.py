@@ -74,7 +74,7 @@ class Client:
     def complete(self, prompt: Prompt, service: Service) -> Reply:
         """Return the reply to `prompt`; see `LLM`. A reply that was cut short or is empty is one too."""
         body = _body(self._config, self.name, prompt, service)
-        failures = 0
+        attempts = failures = 0
         with self._slots:
             while True:
                 self._spend.check()
@@ -83,8 +83,9 @@ class Client:
                     self._was_there = True
                     self._outage.end(self._clock())
                     return found
-                self._wait(self._pause(found, failures))
-                failures += 1
+                self._wait(self._pause(found, attempts, failures))
+                attempts += 1
+                failures += not (found.is_outage and self._was_there)
 
     def _attempt(self, body: dict[str, object], prompt: Prompt) -> Reply | Fault:
         if self._is_closed.is_set():
@@ -108,8 +109,10 @@ class Client:
         self._spend.add(asked + answered, cost)
         return Reply(reply.text, reply.finish, reply.prompt_tokens, reply.reply_tokens, seconds, cost)
 
-    def _pause(self, fault: Fault, failures: int) -> float:
-        """Return the seconds to wait before the next attempt, after `failures` earlier ones.
+    def _pause(self, fault: Fault, attempts: int, failures: int) -> float:
+        """Return the seconds to wait before the next attempt, after `attempts` earlier ones.
+
+        `failures` of them were no outage, for which there is a limit of its own.
 
         Raises:
             LLMError: no other attempt is to be made.
@@ -119,7 +122,7 @@ class Client:
             raise LLMError(f"{self.name} at {self._config.base_url}: {fault.text}{end}", kind=fault.kind)
         if fault.wait_seconds is not None:
             return fault.wait_seconds + self._jitter.uniform(0.0, 0.5)
-        return min(_MAX_BACKOFF_SECONDS, 2.0 ** min(failures, 10)) * self._jitter.uniform(0.5, 1.0)
+        return min(_MAX_BACKOFF_SECONDS, 2.0 ** min(attempts, 10)) * self._jitter.uniform(0.5, 1.0)
 
     def _end(self, fault: Fault, failures: int) -> str | None:
         """Return why no other attempt is to be made, as the end of a message; None if one is."""

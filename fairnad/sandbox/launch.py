@@ -173,6 +173,7 @@ class _Ending:
 
     status: int | None
     seconds: float
+    most_seconds: float
 
 
 class _Zygote:
@@ -231,11 +232,11 @@ class _Zygote:
             status = job.recv(32)
         except TimeoutError:
             self._await_kill(job)
-            return _Ending(None, time.monotonic() - began)
+            return _Ending(None, time.monotonic() - began, timeout_seconds)
         if not status:
             self._mourn()
             return None
-        return _Ending(int(status), time.monotonic() - began)
+        return _Ending(int(status), time.monotonic() - began, timeout_seconds)
 
     def _await_kill(self, job: socket.socket) -> None:
         """Have the child killed, with all that it started; if the zygote cannot do that, kill the zygote."""
@@ -310,7 +311,7 @@ def _trouble(request: ForkRequest, ending: _Ending) -> tuple[Failure, str]:
             f"the process wrote more than {request.max_output_bytes:,} bytes of output; write less",
         )
     if ending.status is None:
-        limit = f"{round(ending.seconds, 1):g} seconds"
+        limit = f"{ending.most_seconds:g} seconds"
         return Failure.TIMEOUT, f"the process was not done after {limit}; remove what hangs, or compute less"
     if "bad_alloc" in _tail(output):
         return Failure.MEMORY, "the process ran out of memory; make tensors smaller"

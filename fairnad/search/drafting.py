@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import count
 
 from fairnad.config import DraftsConfig
 from fairnad.generators.base import Generator, Request
 from fairnad.mutations.base import Assignment, Mutation
-from fairnad.records import Child, FilledSlot, JudgedDraft, SlotKey, Verdict
+from fairnad.records import Child, FilledSlot, IdeaKind, JudgedDraft, SlotKey, Verdict
 from fairnad.verification.base import Known, SourceVerifier
 from fairnad.verification.loop import feedback_loop
 from fairnad.verification.model_judge import ModelJudge
@@ -37,10 +38,13 @@ class Decision:
     decided: int
     seen: int
 
-    def add_idea(self, used: dict[int, frozenset[str]]) -> None:
-        """Add the idea that the place began with to those `used`, if it was given one."""
+    def add_idea(self, used: dict[int, frozenset[str]], *, has_own_ideas: bool) -> None:
+        """Add the idea that the place began with to those `used`, if it was given one.
+
+        A generator with ideas of its own puts one in the place of an idea of the database, which stays unused.
+        """
         request, edits = self.first.request, self.first.edits.id
-        if isinstance(request, Request):
+        if isinstance(request, Request) and not (has_own_ideas and request.idea.kind is IdeaKind.KNOWLEDGE):
             used[edits] = used.get(edits, frozenset()) | {request.idea.id}
 
     def assign(self, attempt: int, used: Mapping[int, frozenset[str]]) -> Assignment:
@@ -96,14 +100,14 @@ class Drafting:
         request, generator = replace(assignment.request, earlier=decision.known), self._generator
         draft = generator.draft(request) if isinstance(request, Request) else generator.refine(request)
         target = request.target if isinstance(request, Request) else None
-        known = Known(decision.hashes, assignment.edits.graph_hash)
+        known, numbers = Known(decision.hashes, assignment.edits.graph_hash), count()
 
         def judge(source: str) -> Verdict:
             verdict = self._verifier.judge(source, known)
             if self._model_judge is None:
                 return verdict
-            name = attempt_seed(decision.seed, attempt)
-            return self._model_judge.judge(verdict, source, parent=assignment.edits.source, attempt=name)
+            name, parent = attempt_seed(decision.seed, attempt), assignment.edits.source
+            return self._model_judge.judge(verdict, source, parent=parent, attempt=name, number=next(numbers))
 
         judged = feedback_loop(draft, request, generator=generator, judge=judge, config=self._config)
         return [JudgedDraft(one, verdict, attempt, target) for one, verdict in judged]

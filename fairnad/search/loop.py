@@ -150,7 +150,7 @@ class Search:
         seen = self._schedule.snapshot(slot, self._history.num_drafts())
         used = self._history.used_ideas(seen=seen)
         for under_way in self._crew.decisions():
-            under_way.add_idea(used)
+            under_way.add_idea(used, has_own_ideas=self._config.ideas.source == "llm")
         seed = f"{self._config.seed}/{key.generation}/{key.stage.value}/{key.slot}"
         return Decision(
             key=key,

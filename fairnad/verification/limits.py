@@ -32,7 +32,7 @@ def _training_objection(costs: Costs, trained: Costs | None) -> Objection | None
     if trained is None or abs(trained.flops - costs.flops) <= _TOLERANCE * max(costs.flops, 1):
         return None
     return Objection(
-        Failure.BUDGET,
+        Failure.INTEGRITY,
         f"the network does {trained.flops:,} FLOPs an image in train mode at batch 2, but {costs.flops:,} in eval mode "
         "at batch 1; make both do the same work on every image",
     )

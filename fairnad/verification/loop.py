@@ -12,7 +12,7 @@ from fairnad.records import Draft, Failed, Failure, Verdict
 __all__ = ["FINAL", "MAX_MENDS", "feedback_loop"]
 
 FINAL = frozenset({Failure.STRUCTURE, Failure.NO_DRAFT})
-"""Refusals that no rewrite mends: another idea is asked for."""
+"""Refusals that no rewrite mends: another form of the idea is asked for, or another idea."""
 
 MAX_MENDS = 4
 """Times that a program mends a draft: an import, a shape, what that shape hid, and the size."""
@@ -46,7 +46,7 @@ def _reworked(
 ) -> _Judged:
     """Return one draft and its rewrites with their verdicts."""
     if isinstance(draft, Failed):
-        idea = request.idea if isinstance(request, Request) else None
+        idea = draft.idea or (request.idea if isinstance(request, Request) else None)
         return [(Draft("", generator.name, idea, note=draft.reason), Verdict(draft.failure, draft.reason))]
     judged = [(draft, judge(draft.source))]
     has_program = isinstance(generator, Mender) and config.fallback != "none"

@@ -22,6 +22,7 @@ __all__ = ["ModelJudge"]
 
 logger = logging.getLogger(__name__)
 
+_TRIES = 2
 _AGAIN = "End your reply with one line: ##response##yes or ##response##no."
 _REFUSAL = "the language model judges that this is no new network of several layers; make a different change"
 
@@ -33,14 +34,16 @@ class ModelJudge:
         self._llm = llm
         self._prompts = prompts
 
-    def judge(self, verdict: Verdict, source: str, *, parent: str, attempt: str) -> Verdict:
-        """Return `verdict` on `source`; where it accepts, the model is asked whether it may, once for an `attempt`.
+    def judge(self, verdict: Verdict, source: str, *, parent: str, attempt: str, number: int = 0) -> Verdict:
+        """Return `verdict` on `source`; where it accepts, the model is asked whether it may.
 
-        A reply that cannot be read is asked for once more; then the graph's answer counts, with a warning.
+        `number` counts the verdicts of the `attempt`: a resumed search names its questions the same. A reply that
+        cannot be read is asked for once more; then the graph's answer counts, with a warning.
         """
         if not verdict.is_accepted:
             return verdict
-        answer = self._ask(self._prompts.render("structure", parent=parent, child=source), f"{attempt}/structure")
+        prompt = self._prompts.render("structure", parent=parent, child=source)
+        answer = self._ask(prompt, f"{attempt}/structure", first=_TRIES * number)
         if not isinstance(answer, ReplyError):
             return verdict if answer else replace(verdict, failure=Failure.STRUCTURE, reason=_REFUSAL)
         told = f"the language model's judgement of the structure cannot be read ({answer.kind}); the graph's counts"
@@ -53,9 +56,9 @@ class ModelJudge:
             warnings=(*verdict.warnings, told),
         )
 
-    def _ask(self, prompt: Prompt, served: str) -> bool | ReplyError:
+    def _ask(self, prompt: Prompt, served: str, *, first: int) -> bool | ReplyError:
         error = None
-        for number, asked in enumerate((prompt, _once_more(prompt))):
+        for number, asked in enumerate((prompt, _once_more(prompt)), start=first):
             reply = self._llm.complete(asked, Service(served, number))
             try:
                 return read_choice(reply.text)

@@ -93,6 +93,14 @@ def test_corrections_of_a_draft_are_kept_and_a_rebuild_keeps_them(drafted):
     assert json.loads((drafted / "attributes.json").read_text(encoding="utf-8"))["source"] == "two models"
 
 
+def test_the_shipped_tree_is_corrected_in_a_copy_alone():
+    tree = resource("knowledge") / "attributes.json"
+    before = tree.read_bytes()
+    with pytest.raises(ConfigError, match="name a folder or a file of your own"):
+        typed("review", "--rename", "silu=swish")
+    assert tree.read_bytes() == before
+
+
 def test_numbers_are_those_of_the_printed_flags(shipped):
     output = typed("review", shipped, "--move", "1=efficient convolution", "--keep", "3")
     assert "flags left: 1" in output

@@ -390,6 +390,32 @@ def test_another_form_of_a_refinement_keeps_its_idea():
     assert len(llm.prompts) == 3
 
 
+def test_a_refinement_without_a_draft_keeps_its_idea_too():
+    llm = ScriptedLLM("Idea: Gate the channels.", "Sorry.", NEW_BLOCK)
+    generator, asked = make(llm, "auto"), refinement()
+    unread = generator.refine(asked)
+    assert isinstance(unread, Failed)
+    assert unread.idea.text == "Gate the channels."
+    assert generator.redraft(Draft("", "llm", unread.idea), replace(asked, form=1)).idea == unread.idea
+
+
+def test_an_idea_of_the_models_own_has_no_other_form():
+    generator = make(ScriptedLLM("Sorry."), "auto", source="llm")
+    unread = generator.draft(request())
+    assert unread.idea.kind is IdeaKind.OWN
+    assert generator.redraft(Draft("", "llm", unread.idea), replace(request(), form=1)) is None
+
+
+def test_a_network_beside_the_class_is_not_taken_for_it():
+    gate = "class Gate(nn.Module):\n    def forward(self, x):\n        return x * torch.sigmoid(x) + F.Gate\n"
+    draft = make(ScriptedLLM(fenced(f"{gate}\n\n{CHILD}")), "auto").draft(request(GATE))
+    assert (
+        "class AddedLayer(nn.Module):\n    def forward(self, x):\n        return x * torch.sigmoid(x)" in draft.source
+    )
+    assert "F.Gate" in draft.source
+    assert list(Source(draft.source).classes)[-1] == "Network"
+
+
 @pytest.mark.parametrize(
     ("style", "form", "idea"), [("rewrite", 1, IDEA), ("edits", 1, IDEA), ("auto", 3, IDEA), ("auto", 1, None)]
 )

@@ -41,6 +41,10 @@ BROKEN = {
     "a layer by its bare name": (["self.act = Sequential(GELU())"], "self.act(x)"),
     "a ready-made part": (["self.se = SqueezeExcitation(channels, reduction=2)"], "self.se(x)"),
     "padding": (["self.conv = nn.Conv2d(channels, channels, 3)"], "x + self.conv(x)"),
+    "padding behind a trailing comma": (
+        ["self.name = 'math.'", "self.conv = nn.Conv2d(\n            channels, channels,\n            3,\n        )"],
+        "x + self.conv(x)",
+    ),
     "a dilated padding": (["self.conv = nn.Conv2d(channels, channels, 3, padding=1, dilation=2)"], "x + self.conv(x)"),
     "in_channels": (["self.conv = nn.Conv2d(channels, channels, 1)"], "self.conv(torch.cat([x, x], 1))"),
     "out_channels": (["self.conv = nn.Conv2d(channels, 2 * channels, 3, padding=1)"], "x + self.conv(x)"),
@@ -124,6 +128,15 @@ def test_what_was_left_out_is_taken_from_the_parent(measure):
     block = BASE[: BASE.index("class Network(")].replace("nn.ReLU()", "nn.SiLU()")
     mended = mend(block, Verdict(Failure.NO_NETWORK_CLASS), BASE, measure)
     assert measure([mended.source])[0] is not None
+
+
+def test_what_was_left_out_stands_ahead_of_what_is_built_on_it(measure):
+    network = BASE[BASE.index("class Network(") :].replace("ResidualBlock(", "WiderBlock(")
+    block = "class WiderBlock(ResidualBlock):\n    pass\n\n\n"
+    imports = BASE[: BASE.index("class ResidualBlock")]
+    mended = mend(imports + block + network, Verdict(Failure.IMPORT), BASE, measure)
+    assert "took ResidualBlock from the parent" in mended.note
+    assert measure([mended.source]) == measure([BASE])
 
 
 def test_the_features_that_the_error_tells_are_taken(measure, tmp_path):

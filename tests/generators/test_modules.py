@@ -68,6 +68,15 @@ def test_an_idea_has_further_forms(idea, target, kinds):
     assert parts[3] is None
 
 
+def test_forms_that_a_network_has_no_place_for_do_not_count():
+    plain = "import torch\nfrom torch import nn\n\n\nclass Network(nn.Module):\n    def __init__(self, num_classes):\n"
+    plain += "        super().__init__()\n        self.fc = nn.Linear(3, num_classes)\n\n"
+    plain += "    def forward(self, x):\n        return self.fc(x.mean((2, 3)))\n"
+    forms = [choose(GATE, parent=plain, form=form) for form in range(2)]
+    assert forms[0].kind is PartKind.NETWORK
+    assert forms[1] is None
+
+
 @pytest.mark.parametrize("idea", [GATE, ATTENTION])
 def test_a_layer_runs_in_its_place(idea, measure):
     part = choose(idea)

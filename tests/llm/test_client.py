@@ -187,6 +187,13 @@ def test_an_endpoint_that_dies_is_waited_for(ask, caplog):
     ]
 
 
+def test_an_outage_uses_up_no_retries(ask):
+    away = [{"status": 503}] * 20
+    client = ask([*away, {"status": 429}, completion("back")], max_retries=1, facts=FACTS)
+    assert client.complete(PROMPT, SERVICE).text == "back"
+    assert max(client.time.waits) > 15
+
+
 def test_an_endpoint_that_stays_away_ends_the_search(ask, caplog):
     client = ask(outage_seconds=600.0, facts=FACTS)
     client.endpoint.close()

@@ -157,7 +157,9 @@ FINE = Draft("broken fine", "text", IDEA)
 def test_an_idea_that_is_refused_for_good_is_drafted_in_another_form():
     generator, judged = versatile(BROKEN, FINE)
     assert judged[2] == ("broken hopeless again again", Failure.FORWARD_ERROR)
-    assert judged[3:] == [("broken fine", Failure.FORWARD_ERROR), ("broken fine again", Failure.FORWARD_ERROR)] + [
+    assert judged[3:] == [
+        ("broken fine", Failure.FORWARD_ERROR),
+        ("broken fine again", Failure.FORWARD_ERROR),
         ("broken fine again again", Failure.FORWARD_ERROR),
         ("fine again again", None),
     ]

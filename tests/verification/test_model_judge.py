@@ -43,6 +43,14 @@ def test_a_yes_accepts_and_is_asked_for_with_both_networks():
     assert prompt.text.index("# the parent") < prompt.text.index("# the child")
 
 
+def test_each_verdict_of_an_attempt_has_questions_of_its_own():
+    llm = ScriptedLLM("What?", "##response##yes", "##response##no")
+    judge = ModelJudge(llm, Prompts())
+    for number in range(2):
+        judge.judge(ACCEPTED, "# the child", parent="# the parent", attempt="0", number=number)
+    assert llm.services == [("0/structure", 0), ("0/structure", 1), ("0/structure", 2)]
+
+
 def test_a_no_refuses_for_good_whatever_the_graph_says():
     verdict, _ = judged("##response##no")
     assert verdict.failure is Failure.STRUCTURE

@@ -52,17 +52,16 @@ def import_ideas(paths: Sequence[Path], out: Path, *, tree: Path | None = None) 
     known = AttributeTree.load(tree_file)
     before = read_lines(out / IDEAS, known) if (out / IDEAS).is_file() else ()
     given = [line for path in paths for line in read_lines(find_knowledge(path).ideas, known)]
-    lines = merged(_once([*before, *given]))
+    _check_ids([*before, *given])
+    lines = merged([*before, *given])
     write_whole(tree_file.read_text(encoding="utf-8"), own)
     write_whole(dump_lines(lines), out / IDEAS)
     return Imported(len(lines), len(given), len(before) + len(given) - len(lines))
 
 
-def _once(lines: Sequence[IdeaLine]) -> list[IdeaLine]:
-    """Return `lines` without those that are there already, word for word."""
+def _check_ids(lines: Sequence[IdeaLine]) -> None:
     found: dict[str, IdeaLine] = {}
     for line in lines:
         other = found.setdefault(line.id, line)
         if other.text != line.text:
             raise KnowledgeError(f"the id {line.id!r} stands for two ideas: {other.text!r} and {line.text!r}")
-    return list(found.values())

@@ -96,6 +96,7 @@ def run_steps(
         try:
             build.run(start, told)
         except BaseException:
+            reading.shutdown(wait=False, cancel_futures=True)
             extractor.close()
             raise
     return tuple(one for _, one in sorted(build.skipped.items()))

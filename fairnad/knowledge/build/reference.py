@@ -6,6 +6,7 @@ this process. The template gives the upper levels; what replies name becomes the
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -117,8 +118,9 @@ def asker(llm: LLM, prompts: Prompts, template: Template, *, attempts: int = 2) 
 
     def ask(reference: Reference) -> Reply:
         prompt = prompts.render("attributes", template=template, source=reference.source)
+        source = hashlib.sha256(reference.source.encode()).hexdigest()[:16]
         for number in range(attempts):
-            reply = llm.complete(prompt, Service(f"attributes of {reference.name}", number))
+            reply = llm.complete(prompt, Service(f"attributes of {reference.name} ({source}) by {llm.name}", number))
             if isinstance(_read(reply), tuple):
                 break
         return reply

@@ -1,6 +1,7 @@
 """From reference models to a tree: sources, merging, and what is left for a person."""
 
 import importlib.util
+import re
 import subprocess
 import sys
 import threading
@@ -207,7 +208,8 @@ def test_the_question_shows_the_template_and_the_source_and_is_asked_again():
     assert ask(references("ResNet")[0]).text == RESNET
     (first, prompt), (second, again) = llm.asked
     assert (first.number, second.number) == (0, 1)
-    assert first.served == second.served == "attributes of ResNet"
+    assert first.served == second.served
+    assert re.fullmatch(r"attributes of ResNet \([0-9a-f]{16}\) by scripted", first.served)
     assert prompt == again
     assert "class ResNet: pass" in prompt.text
     for _, _, main in MAIN_CATEGORIES:
