@@ -118,7 +118,8 @@ class Exchange:
             return Fault("network", f"cannot connect to {self.url}: {reason}", is_retried=True, is_outage=True)
         if line.is_cut or isinstance(error, openai.APITimeoutError):
             # Not asked again: the same prompt would most likely take as long.
-            return Fault("timeout", f"no whole answer within {line.seconds:g} s")
+            within = f"no whole answer within {line.seconds:g} s"
+            return Fault("timeout", f"{within}; allow more (llm.total_seconds) or ask less at once (llm.concurrency)")
         return Fault("network", f"the connection was lost: {reason}", is_retried=True)
 
 
