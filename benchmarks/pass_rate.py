@@ -15,7 +15,7 @@ import statistics
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from report import print_table
@@ -36,7 +36,7 @@ from fairnad.llm.local import served
 from fairnad.llm.prompts import Prompts
 from fairnad.mutations.base import mutation_target
 from fairnad.mutations.refinements import HYPERPARAMETER_IDEAS, SCALE_UP_IDEAS
-from fairnad.records import Costs, Draft, Failed, Verdict
+from fairnad.records import Child, Costs, Draft, Failed, Idea, SlotKey, Stage, Verdict
 from fairnad.sandbox.launch import Sandbox
 from fairnad.sandbox.wire import MeasureJob
 from fairnad.verification.base import Known
@@ -100,12 +100,13 @@ def main(arguments: argparse.Namespace) -> None:
 
 
 class Bench:
-    """The pairs, and what becomes of them."""
+    """The pairs, and what becomes of them; a later pair knows the children of earlier ones (`drafts.library`)."""
 
     def __init__(self, sandbox: Sandbox, verifier: Verifier) -> None:
         self._sandbox = sandbox
         self._verifier = verifier
         self._ideas = IdeaDatabase.load()
+        self._children: list[Child] = []
 
     def measure(self, sources: Sequence[str]) -> Sequence[Costs | None]:
         """Count the costs of `sources`."""
@@ -128,13 +129,17 @@ class Bench:
             judged = self._verifier.judge(draft.source, Known(hashes))
             if judged.is_accepted:
                 found.append((draft.source, judged))
+        for source, verdict in found:
+            self._keep(None, None, source, verdict)
         return found
 
     def ask(self, number: int, parents: list[tuple[str, Verdict]], generator: LLMGenerator, config: Config) -> Outcome:
         """Return what becomes of pair `number`."""
-        source, verdict = parents[number % len(parents)]
+        parent = number % len(parents)
+        source, verdict = parents[parent]
         name = f"{config.drafts.style}/pair-{number}/write"
         request = self._request(source, verdict, random.Random(f"pair/{number}"), name)
+        request = replace(request, earlier=tuple(self._children))
         known = Known(parent=verdict.graph_hash)
         judged = feedback_loop(
             generator.draft(request),
@@ -143,7 +148,17 @@ class Bench:
             judge=lambda text: self._verifier.judge(text, known),
             config=config.drafts,
         )
+        draft, outcome = judged[-1]
+        if outcome.is_accepted:
+            self._keep(parent, draft.idea, draft.source, outcome)
         return Outcome(request, verdict, judged)
+
+    def _keep(self, parent: int | None, idea: Idea | None, source: str, verdict: Verdict) -> None:
+        number, costs = len(self._children), verdict.costs or Costs(1, 1)
+        key = SlotKey(0, Stage.INITIAL, number)
+        self._children.append(
+            Child(number, key, parent, None, idea, source, costs, verdict.graph_hash or "", None, None)
+        )
 
     def _request(self, source: str, verdict: Verdict, rng: random.Random, name: str) -> Request:
         idea = self._ideas.sample(rng)
