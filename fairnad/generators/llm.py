@@ -8,26 +8,24 @@ from __future__ import annotations
 
 import hashlib
 import random
-import re
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from fairnad.architectures.source import Source
 from fairnad.config import Config
 from fairnad.errors import ReplyError
 from fairnad.generators.base import Refinement, Request
 from fairnad.generators.fit import Measure
 from fairnad.generators.library import ProvenClass, proven_classes
-from fairnad.generators.llm_edits import apply_edits
 from fairnad.generators.llm_prompts import Questions
+from fairnad.generators.llm_reading import raw_code, read_edited, read_network, read_part
 from fairnad.generators.mending import mend
 from fairnad.generators.modules import Part, choose_part
 from fairnad.generators.rules import RulesGenerator
 from fairnad.knowledge.attributes import AttributeTree
-from fairnad.llm.base import LLM, Finish, Message, Prompt, Reply, Service
+from fairnad.llm.base import LLM, Message, Prompt, Reply, Service
 from fairnad.llm.prompts import Prompts
-from fairnad.llm.replies import extract_code, read_class, read_edits, read_idea_line, unwrap_registry
+from fairnad.llm.replies import read_idea_line
 from fairnad.records import Draft, Failed, Failure, Idea, IdeaKind, MutationTarget, Verdict
 
 __all__ = ["LLMGenerator"]
@@ -39,7 +37,6 @@ _AGAIN = {
 """What is added to a question that is asked once more, by what was wrong with the first reply."""
 _REPAIRABLE = frozenset({"syntax", "incomplete", "no_network_class"})
 """Replies with code that a repair can start from."""
-_FENCED = re.compile(r"```[^\n]*\n(.*?)(?:```|\Z)", re.DOTALL)
 
 
 class LLMGenerator:
@@ -107,17 +104,18 @@ class LLMGenerator:
             # A small model copies what it is shown, so it writes the class once more and sees the error alone.
             library = self._library(_as_request(request, draft.idea), part)
             prompt = self._questions.module(part, draft.idea, library, error=verdict.reason)
-            return self._rewrite(draft, request, prompt, lambda reply: _put(reply, part))
+            bare = self._bare(part, draft.idea, error=verdict.reason)
+            return self._rewrite(draft, request, prompt, lambda reply: read_part(reply, part), bare=bare)
         if self._style == "rewrite":
             prompt = self._questions.repair(draft, verdict, request)
-            return self._rewrite(draft, request, prompt, lambda reply: _whole(reply, parent))
+            return self._rewrite(draft, request, prompt, lambda reply: read_network(reply, parent))
         prompt = self._questions.short_repair(draft.source, verdict)
-        return self._rewrite(draft, request, prompt, lambda reply: _edited(reply, draft.source))
+        return self._rewrite(draft, request, prompt, lambda reply: read_edited(reply, draft.source))
 
     def shrink(self, draft: Draft, verdict: Verdict, request: Request | Refinement) -> Draft | Failed:
         """Return `draft` made smaller by the model."""
         prompt = self._questions.shrink(draft, verdict, request)
-        return self._rewrite(draft, request, prompt, lambda reply: _whole(reply, _parent(request)))
+        return self._rewrite(draft, request, prompt, lambda reply: read_network(reply, _parent(request)))
 
     def mend(self, draft: Draft, verdict: Verdict, request: Request | Refinement) -> Draft | Failed:
         """Return `draft` mended by a program, where the configuration allows that and the program knows how."""
@@ -137,12 +135,21 @@ class LLMGenerator:
         part, parent = self._part(request), request.parent.source
         if part is not None:
             prompt = self._questions.module(part, request.idea, self._library(request, part))
-            return self._draft(request.seed, prompt, lambda reply: _put(reply, part), request.idea, part=part)
+            bare = self._bare(part, request.idea)
+            return self._draft(
+                request.seed, prompt, lambda reply: read_part(reply, part), request.idea, part=part, bare=bare
+            )
         if self._style == "edits":
             prompt = self._questions.mutation("edits", request)
-            return self._draft(request.seed, prompt, lambda reply: _edited(reply, parent), request.idea)
+            return self._draft(request.seed, prompt, lambda reply: read_edited(reply, parent), request.idea)
         prompt = self._questions.mutation("mutation", request)
-        return self._draft(request.seed, prompt, lambda reply: _whole(reply, parent), request.idea)
+        return self._draft(request.seed, prompt, lambda reply: read_network(reply, parent), request.idea)
+
+    def _bare(self, part: Part, idea: Idea, *, error: str = "") -> Prompt | None:
+        """Return the question for a block without the block that it replaces: what a small model sees it may copy."""
+        if part.replaced is None:
+            return None
+        return self._questions.module(replace(part, example=""), idea, error=error)
 
     def _part(self, request: Request) -> Part | None:
         """Return the class to write in the styles that ask for one; the same one for each call of an attempt."""
@@ -159,12 +166,19 @@ class LLMGenerator:
 
     def _ask_with_idea(self, prompt: Prompt, parent: str, seed: str) -> Draft | Failed:
         """Return the draft of a reply that begins with the model's own idea."""
-        return self._draft(seed, prompt, lambda reply: _whole(reply, parent), None)
+        return self._draft(seed, prompt, lambda reply: read_network(reply, parent), None)
 
     def _draft(
-        self, seed: str, prompt: Prompt, read: _Read, idea: Idea | None, *, part: Part | None = None
+        self,
+        seed: str,
+        prompt: Prompt,
+        read: _Read,
+        idea: Idea | None,
+        *,
+        part: Part | None = None,
+        bare: Prompt | None = None,
     ) -> Draft | Failed:
-        asked = self._ask(seed, prompt, read)
+        asked = self._ask(seed, prompt, read, bare)
         note = f"{prompt.task}: {part.note}" if part is not None else prompt.task
         source = asked.found
         if isinstance(source, ReplyError):
@@ -172,13 +186,15 @@ class LLMGenerator:
                 reason = f"the reply is no draft ({source.kind}): {source}"
                 return Failed(Failure.NO_DRAFT, reason, idea=idea or _idea_in(asked.reply.text))
             note = f"{note}; the reply is {source.kind}"
-            source = _raw(asked.reply.text, part)
+            source = raw_code(asked.reply.text, part)
         idea = idea or _idea_in(asked.reply.text)
         return Draft(source, self.name, idea, note, asked.prompt.text, asked.reply.text)
 
-    def _rewrite(self, draft: Draft, request: Request | Refinement, prompt: Prompt, read: _Read) -> Draft:
+    def _rewrite(
+        self, draft: Draft, request: Request | Refinement, prompt: Prompt, read: _Read, *, bare: Prompt | None = None
+    ) -> Draft:
         """Return `draft` rewritten; unchanged, but with a try less, if the reply cannot be used."""
-        asked = self._ask(request.seed, prompt, read)
+        asked = self._ask(request.seed, prompt, read, bare)
         is_usable = not isinstance(asked.found, ReplyError)
         told = prompt.task if not isinstance(asked.found, ReplyError) else f"{prompt.task} failed ({asked.found.kind})"
         return replace(
@@ -190,15 +206,16 @@ class LLMGenerator:
             rewrites=draft.rewrites + 1,
         )
 
-    def _ask(self, seed: str, prompt: Prompt, read: _Read) -> _Asked:
-        """Ask, and ask once more where the reply was cut off, or has edits of what is not there."""
+    def _ask(self, seed: str, prompt: Prompt, read: _Read, bare: Prompt | None = None) -> _Asked:
+        """Ask, and ask once more where the reply was cut off, has edits of what is not there, or copies its example.
+
+        `bare` is the question without that example.
+        """
         reply = self._calls.complete(seed, prompt)
         found = _tried(read, reply)
-        if isinstance(found, ReplyError) and found.kind in _AGAIN:
-            *others, last = prompt.messages
-            again = Message(last.role, f"{last.text}\n\n{_AGAIN[found.kind]}")
-            prompt = replace(prompt, messages=(*others, again))
-            reply = self._calls.complete(seed, prompt)
+        again = _once_more(prompt, found.kind, bare) if isinstance(found, ReplyError) else None
+        if again is not None:
+            prompt, reply = again, self._calls.complete(seed, again)
             found = _tried(read, reply)
         return _Asked(prompt, reply, found)
 
@@ -247,50 +264,14 @@ def _tried(read: _Read, reply: Reply) -> str | ReplyError:
         return error
 
 
-def _whole(reply: Reply, parent: str) -> str:
-    code = extract_code(reply.text, parent=parent, is_truncated=reply.finish is Finish.LENGTH)
-    return unwrap_registry(code)
-
-
-def _edited(reply: Reply, parent: str) -> str:
-    """Return the parent with the edits of `reply`, or the network that it writes out instead."""
-    try:
-        edits = read_edits(reply.text)
-    except ReplyError as error:
-        if error.kind != "no_code":
-            raise
-        return _whole(reply, parent)
-    return apply_edits(parent, edits)
-
-
-def _put(reply: Reply, part: Part) -> str:
-    """Return the network with the class of `reply`, which goes by the name that was asked for."""
-    return part.put(unwrap_registry(_class(reply.text, part)))
-
-
-def _class(text: str, part: Part) -> str:
-    """Return the code that defines the class of `part`; one that goes by another name is given this one."""
-    try:
-        return read_class(text, part.name)
-    except ReplyError as error:
-        if error.kind != "no_network_class" or part.name == "Network":
-            raise
-    code = read_class(text)
-    names = [name for name in Source(code).classes if name != "Network"]
-    if not names:
-        raise ReplyError("no_network_class", f"the code does not define {part.name} at its top level")
-    known = Source(part.skeleton).definitions
-    meant = [name for name in names if name not in known] or names
-    return re.sub(rf"(?<!\.)\b{meant[-1]}\b", part.name, code)
-
-
-def _raw(text: str, part: Part | None) -> str:
-    """Return the code in a reply as it is, for the verifier to tell what is wrong with it."""
-    code = max(_FENCED.findall(text), key=len, default=text).strip("\n") + "\n"
-    if part is None:
-        return code
-    before, network, after = part.skeleton.partition("class Network(")
-    return f"{code}\n" if part.name == "Network" else f"{before}{code}\n\n{network}{after}"
+def _once_more(prompt: Prompt, kind: str, bare: Prompt | None) -> Prompt | None:
+    """Return the question that follows a reply with an error of this kind, if there is one."""
+    if kind == "unchanged":
+        return bare
+    if kind not in _AGAIN:
+        return None
+    *others, last = prompt.messages
+    return replace(prompt, messages=(*others, Message(last.role, f"{last.text}\n\n{_AGAIN[kind]}")))
 
 
 def _parent(request: Request | Refinement) -> str:

@@ -406,6 +406,22 @@ def test_an_idea_of_the_models_own_has_no_other_form():
     assert generator.redraft(Draft("", "llm", unread.idea), replace(request(), form=1)) is None
 
 
+def test_a_copy_of_the_class_that_was_shown_is_asked_for_again_without_it():
+    copy = BASE[BASE.index("class ResidualBlock") : BASE.index("class Network")].strip()
+    copy = fenced(copy.replace("ResidualBlock", "NewBlock").replace("shortcut around", "way around"))
+    llm = ScriptedLLM(copy, NEW_BLOCK, copy, copy)
+    generator, asked = make(llm, "auto"), request()
+    draft = generator.draft(asked)
+    assert "SiLU" in draft.source
+    assert [IDEA.text in prompt.text for prompt in llm.prompts] == [True, True]
+    assert ["class ResidualBlock" in prompt.text for prompt in llm.prompts] == [True, False]
+    assert draft.prompt == llm.prompts[1].text
+    repaired = generator.repair(draft, ERROR, asked)
+    assert (repaired.source, repaired.rewrites) == (draft.source, 1)
+    assert repaired.note.endswith("module failed (unchanged)")
+    assert [ERROR.reason in prompt.text for prompt in llm.prompts[2:]] == [True, True]
+
+
 def test_a_network_beside_the_class_is_not_taken_for_it():
     gate = "class Gate(nn.Module):\n    def forward(self, x):\n        return x * torch.sigmoid(x) + F.Gate\n"
     draft = make(ScriptedLLM(fenced(f"{gate}\n\n{CHILD}")), "auto").draft(request(GATE))
