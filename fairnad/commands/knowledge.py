@@ -74,7 +74,7 @@ def lint(
         Path | None, typer.Option(metavar="FILE", help="Attribute tree; the one beside, else ours.")
     ] = None,
 ) -> None:
-    """Find broken lines, tags outside the tree, over-long ideas: exit status 3. Empty categories are warnings."""
+    """Find broken lines, tags outside the tree, over-long ideas: exit status 3. The rest is warnings."""
     from fairnad.knowledge.attributes import AttributeTree
     from fairnad.knowledge.files import find_knowledge
     from fairnad.knowledge.files import lint as findings_in

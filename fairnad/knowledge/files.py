@@ -11,6 +11,7 @@ from pathlib import Path
 from fairnad.errors import KnowledgeError
 from fairnad.knowledge.attributes import AttributeTree
 from fairnad.knowledge.ideas import IdeaLine, read_line
+from fairnad.knowledge.wording import telling_words
 
 __all__ = [
     "IDEAS",
@@ -29,6 +30,11 @@ TREE = "attributes.json"
 MAX_WORDS = 49
 """An idea has fewer than 50 words (paper, F.2.2)."""
 _EMPTY = "empty category"
+_WEAK = "weak evidence"
+_LEAST_SHARE = 0.45
+"""Of the telling words of an idea its passage has this share or more; read off 41 ideas of a small model."""
+_LEAST_LETTERS = 40
+"""Of a passage that says anything."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +56,7 @@ class Finding:
     @property
     def is_warning(self) -> bool:
         """Whether the ideas can be used all the same: a small database need not fill every category."""
-        return self.kind == _EMPTY
+        return self.kind in (_EMPTY, _WEAK)
 
 
 def find_knowledge(path: Path) -> KnowledgeFiles:
@@ -133,3 +139,9 @@ def _of_line(number: int, line: IdeaLine, tree: AttributeTree) -> Iterator[Findi
         tree.check(line.place)
     except KnowledgeError as error:
         yield Finding(number, "tag outside the tree", f"line {number}: {line.id}: {error}")
+    wanted = telling_words(line.text)
+    passages = [telling_words(one.passage) for one in line.evidence if len(one.passage) >= _LEAST_LETTERS]
+    shared = max((len(wanted & found) for found in passages), default=len(wanted))
+    if shared < _LEAST_SHARE * len(wanted):
+        told = f"line {number}: {line.id}: does its paper say {line.text!r}? There: {line.evidence[0].passage!r}"
+        yield Finding(number, _WEAK, told)

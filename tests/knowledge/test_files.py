@@ -88,6 +88,17 @@ def test_each_thing_that_is_wrong_is_found_in_its_line(tmp_path, line, kind):
     assert [one.is_warning for one in lint(path, TREE) if one.line] == [False]
 
 
+def test_an_idea_that_its_passage_does_not_say_is_a_warning(tmp_path):
+    found = {"paper": "gates.pdf", "passage": "Convolutions of the gated kind filter input channels of each image."}
+    invented = {**GOOD, "id": "b", "text": "Use attention mechanisms to extract features.", "evidence": [found]}
+    true = {**GOOD, "id": "c", "text": "Filter the input channels by gated convolutions.", "evidence": [found]}
+    both = {**invented, "id": "d", "evidence": [found, {"paper": "a.pdf", "passage": "Attention extracts features."}]}
+    findings = list(lint(write(tmp_path / "ideas.jsonl", GOOD, invented, true, both), TREE))
+    weak = [one for one in findings if one.kind == "weak evidence"]
+    assert [(one.line, one.is_warning) for one in weak] == [(2, True)]
+    assert "does its paper say 'Use attention" in weak[0].message
+
+
 def test_empty_categories_are_named(tmp_path):
     findings = list(lint(write(tmp_path / "ideas.jsonl", GOOD), TREE))
     assert len(findings) == len(TREE.mains()) - 1

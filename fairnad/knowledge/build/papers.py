@@ -18,8 +18,9 @@ from fairnad.knowledge.build.front import Front, read_front
 from fairnad.knowledge.build.headings import Heading, body_size, find_headings, is_references
 from fairnad.knowledge.build.layout import Row, read_pdf
 from fairnad.knowledge.build.plain import read_text
-from fairnad.knowledge.build.prose import vocabulary, words
+from fairnad.knowledge.build.prose import vocabulary
 from fairnad.knowledge.build.sections import Section, cut, paragraphs, pick_method
+from fairnad.knowledge.wording import words
 
 __all__ = ["Paper", "ReadingError", "Section", "find_papers", "is_pdf", "read_paper"]
 

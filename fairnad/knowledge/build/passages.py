@@ -9,12 +9,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from fairnad.knowledge.build.papers import Paper
-from fairnad.knowledge.build.prose import words
+from fairnad.knowledge.wording import telling_words, words
 
 __all__ = ["Passage", "Passages"]
 
 _SENTENCE_END = re.compile(r"(?<=[.!?])\s+(?=[A-Z(])|\n{2,}")
-_CITATION = re.compile(r"\[[\d,\s\u2013-]+\]")
 _LEAST_LETTERS = 40
 _MOST_LETTERS = 600
 _SURE = 2  # shared words; a single one is taken only where no sentence shares more
@@ -35,7 +34,7 @@ class Passages:
         texts = [section.text for section in paper.sections] or list(paper.pages)
         self._paper = paper
         self._sentences = [sentence for text in [paper.abstract, *texts] for sentence in _sentences(text)]
-        self._stems = [_stems(sentence) for sentence in self._sentences]
+        self._stems = [telling_words(sentence) for sentence in self._sentences]
         counts = Counter(stem for stems in self._stems for stem in stems)
         total = len(self._sentences)
         self._weights = {stem: math.log((1 + total) / count) for stem, count in counts.items()}
@@ -43,7 +42,7 @@ class Passages:
 
     def find(self, idea: str) -> Passage:
         """Return the passage behind `idea`."""
-        wanted = _stems(idea)
+        wanted = telling_words(idea)
         scores = [self._score(wanted & stems, stems) for stems in self._stems]
         best = max(range(len(scores)), key=lambda index: (scores[index], -index), default=None)
         if best is None or scores[best] <= (False, 0.0):
@@ -67,8 +66,3 @@ class Passages:
 def _sentences(text: str) -> Sequence[str]:
     found = [" ".join(sentence.split()) for sentence in _SENTENCE_END.split(text)]
     return [sentence for sentence in found if len(sentence) >= _LEAST_LETTERS]
-
-
-def _stems(text: str) -> frozenset[str]:
-    """Return the words of four letters and more, cut so that the forms of a word are one."""
-    return frozenset(word[:6].rstrip("s") for word in words(_CITATION.sub("", text)) if len(word) > 3)

@@ -6,7 +6,7 @@ import re
 import unicodedata
 from collections.abc import Collection, Iterable
 
-__all__ = ["clean", "join", "vocabulary", "words"]
+__all__ = ["clean", "join", "vocabulary"]
 
 _LIGATURES = {"\ufb00": "ff", "\ufb01": "fi", "\ufb02": "fl", "\ufb03": "ffi", "\ufb04": "ffl", "\ufb05": "st"}
 _CHARACTERS = str.maketrans(
@@ -37,11 +37,6 @@ def clean(text: str) -> str:
         text = _ACCENTED.sub(_accented, text)
     text = _CONTROL.sub("", text).strip()
     return re.sub(r" {2,}", " ", text) if "  " in text else text
-
-
-def words(text: str) -> list[str]:
-    """Return the words of a text in lower case, without hyphens: what two printings of it share."""
-    return re.findall(r"[^\W_]+", text.lower().replace("-", ""))
 
 
 def vocabulary(rows: Iterable[str]) -> frozenset[str]:

@@ -9,7 +9,8 @@ from itertools import groupby
 
 from fairnad.knowledge.build.headings import Heading, is_references, is_subheading
 from fairnad.knowledge.build.layout import Row
-from fairnad.knowledge.build.prose import join, words
+from fairnad.knowledge.build.prose import join
+from fairnad.knowledge.wording import words
 
 __all__ = ["Section", "cut", "paragraphs", "pick_method"]
 
