@@ -92,7 +92,11 @@ def test_an_idea_that_its_passage_does_not_say_is_a_warning(tmp_path):
     found = {"paper": "gates.pdf", "passage": "Convolutions of the gated kind filter input channels of each image."}
     invented = {**GOOD, "id": "b", "text": "Use attention mechanisms to extract features.", "evidence": [found]}
     true = {**GOOD, "id": "c", "text": "Filter the input channels by gated convolutions.", "evidence": [found]}
-    both = {**invented, "id": "d", "evidence": [found, {"paper": "a.pdf", "passage": "Attention extracts features."}]}
+    both = {
+        **invented,
+        "id": "d",
+        "evidence": [found, {"paper": "a.pdf", "passage": "In each block a mechanism of attention extracts features."}],
+    }
     findings = list(lint(write(tmp_path / "ideas.jsonl", GOOD, invented, true, both), TREE))
     weak = [one for one in findings if one.kind == "weak evidence"]
     assert [(one.line, one.is_warning) for one in weak] == [(2, True)]
