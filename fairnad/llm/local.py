@@ -128,7 +128,7 @@ def _serve(path: str, port: int, context_tokens: int, parallel: int, threads: in
     params.n_ctx = context_tokens
     params.n_parallel = parallel
     params.cpuparams.n_threads = params.cpuparams_batch.n_threads = threads
-    # What stands in the prompt is drafted from it: replies copy much code, and the text stays the same.
+    # What stands in the prompt is drafted from it, for replies copy much code. Each token is the model's all the same.
     params.speculative.types = [xllamacpp.common_speculative_type.COMMON_SPECULATIVE_TYPE_NGRAM_SIMPLE]
     params.speculative.ngram_simple.size_m = _DRAFTED_TOKENS
     server = xllamacpp.Server(params)

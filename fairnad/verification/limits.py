@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fairnad.records import Costs, Failure
+from fairnad.records import Costs, Failure, Limits
 from fairnad.verification.base import Evidence, Objection
 
 __all__ = ["judge"]
@@ -20,7 +20,7 @@ def judge(evidence: Evidence) -> Objection | None:
     if over:
         told = " and ".join(_over(name, costs, evidence) for name in over)
         return Objection(Failure.BUDGET, f"{told}; use fewer channels or fewer repeats")
-    return _training_objection(costs, evidence.report.batch_costs)
+    return _training_objection(costs, evidence.report.batch_costs, evidence.limits)
 
 
 def _over(name: str, costs: Costs, evidence: Evidence) -> str:
@@ -28,11 +28,12 @@ def _over(name: str, costs: Costs, evidence: Evidence) -> str:
     return f"{name} {used:,} are over the limit of {limit:,} ({used / limit:.2f} times)"
 
 
-def _training_objection(costs: Costs, trained: Costs | None) -> Objection | None:
+def _training_objection(costs: Costs, trained: Costs | None, limits: Limits) -> Objection | None:
     if trained is None or abs(trained.flops - costs.flops) <= _TOLERANCE * max(costs.flops, 1):
         return None
+    is_over = any(used > 1.0 for used in limits.usage(trained).values())
     return Objection(
-        Failure.INTEGRITY,
+        Failure.BUDGET if is_over else Failure.INTEGRITY,  # what is within the limits is repaired, not shrunk
         f"the network does {trained.flops:,} FLOPs an image in train mode at batch 2, but {costs.flops:,} in eval mode "
         "at batch 1; make both do the same work on every image",
     )

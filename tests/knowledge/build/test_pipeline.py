@@ -189,3 +189,31 @@ def test_progress_counts_to_the_end(build):
     assert [one.share for one in seen] == sorted(one.share for one in seen)
     last = seen[-1]
     assert (last.papers, last.finished, last.kept, last.skipped, last.ideas, last.share) == (6, 6, 3, 0, 3, 1.0)
+
+
+class Counted:
+    """One reader, which counts what it reads."""
+
+    count = 1
+
+    def __init__(self, readers):
+        self.num_read = 0
+        self._readers = readers
+
+    def read(self, path):
+        time.sleep(0.05)
+        self.num_read += 1
+        return self._readers.read(path)
+
+
+def test_papers_that_wait_are_not_read_after_an_interrupt(papers, readers, tmp_path):
+    def told(progress):
+        if counted.num_read:
+            raise KeyboardInterrupt
+
+    counted, extractor = Counted(readers), Rules()
+    sources, _ = find_sources(papers)
+    with Store(tmp_path) as store, pytest.raises(KeyboardInterrupt):
+        run_steps(sources, extractor, store, counted, concurrency=2, told=told)
+    assert 0 < counted.num_read < NUM_PAPERS
+    assert extractor.is_closed
