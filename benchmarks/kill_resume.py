@@ -82,10 +82,11 @@ def main(kills: int = 10) -> None:
             status = again.wait()
             after = told(run)
             finished = sum(bool(row[-1]) for row in before[:-1])
-            rows.append((number, f"{when:.1f} s", len(before) - 1, finished, status, after == expected))
+            children = len(before) - 1 if before else "no history yet"
+            rows.append((number, f"{when:.1f} s", children, finished, status, after == expected))
     print_table(
-        f"kill -9 at random moments of a search of {seconds:.0f} s, then resume",
-        ("kill", "after", "children then", "evaluations then", "exit status of resume", "same final history"),
+        f"kill -9 at random moments of a search of {seconds:.0f} s, then resume, or the search where nothing is yet",
+        ("kill", "after", "children then", "evaluations then", "exit status", "same final history"),
         rows,
     )
 

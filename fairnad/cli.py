@@ -63,7 +63,9 @@ class Integrity(str, Enum):
 def search(
     dataset: Annotated[str | None, typer.Option(help="Data set; its configuration is taken if none is given.")] = None,
     budget: Annotated[int | None, typer.Option(help="Children to train to the end.")] = None,
-    base: Annotated[str | None, typer.Option(help="Base network: a shipped one by name, or a FILE.py.")] = None,
+    base: Annotated[
+        str | None, typer.Option(metavar="NAME|FILE.py|FOLDER", help="Base network; a folder is one that export made.")
+    ] = None,
     slots: Annotated[int | None, typer.Option(help="Children trained at once.")] = None,
     device: Annotated[str | None, typer.Option(help="auto, cpu, cuda, or cuda:0,1.")] = None,
     streams_per_gpu: Annotated[int | None, typer.Option(help="Children side by side on one GPU.")] = None,
@@ -87,6 +89,8 @@ def search(
     """Search for a better network within the limits."""
     from fairnad.search.run import start_search
 
+    if base is not None and (Path(base) / "model.py").is_file():
+        base = str(Path(base) / "model.py")
     given = {
         "dataset": dataset,
         "budget": budget,
@@ -133,7 +137,7 @@ def retrain(
     child: Annotated[str, typer.Argument(metavar="[ID]", help="The child, or 'best'.")] = "best",
     seeds: Annotated[int, typer.Option(min=1, help="How many fresh seeds.")] = 3,
 ) -> None:
-    """Train the pick with fresh seeds and score it on the test split, which nothing else opens."""
+    """Train the pick with fresh seeds and score it on the test split, which no search opens."""
     from rich.console import Console
 
     from fairnad import terminal

@@ -14,9 +14,11 @@ if TYPE_CHECKING:
 
 __all__ = ["log_to"]
 
+_DATABASES = ("history.db", "knowledge.db")
+
 
 class _JsonLines(logging.Handler):
-    """Appends records to `log.jsonl` once the run folder exists; the search makes the folder, not the log."""
+    """Appends records to `log.jsonl` once the folder has a database; a search or a build makes it, not the log."""
 
     def __init__(self, folder: Path) -> None:
         super().__init__(logging.INFO)
@@ -31,7 +33,7 @@ class _JsonLines(logging.Handler):
             "event": record.getMessage(),
         }
         line |= {key: value for key in ("generation", "child") if (value := getattr(record, key, None)) is not None}
-        if (self._folder / "history.db").exists():
+        if any((self._folder / name).exists() for name in _DATABASES):
             with (self._folder / "log.jsonl").open("a") as file:
                 file.write(json.dumps(line) + "\n")
 

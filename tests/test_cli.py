@@ -166,11 +166,13 @@ def test_wrong_input_is_one_clear_line_and_nothing_is_written(tmp_path, argument
     assert not (tmp_path / "runs").exists()
 
 
-def test_a_base_that_does_not_run_is_refused_with_its_error(tmp_path):
-    (tmp_path / "mine.py").write_text(base_source("resnet", width=8, depth=1).replace("self.fc(", "self.fcc("))
-    done = fairnad(tmp_path, "search", "--config", "demo", "--base", "mine.py")
+@pytest.mark.parametrize(("base", "file"), [("mine.py", "mine.py"), ("exported", "exported/model.py")])
+def test_a_base_that_does_not_run_is_refused_with_its_error(tmp_path, base, file):
+    (tmp_path / "exported").mkdir()
+    (tmp_path / file).write_text(base_source("resnet", width=8, depth=1).replace("self.fc(", "self.fcc("))
+    done = fairnad(tmp_path, "search", "--config", "demo", "--base", base)
     assert done.returncode == 2
-    assert "the base (mine.py) does not verify: forward_error" in done.stderr
+    assert f"the base ({Path(file).name}) does not verify: forward_error" in done.stderr
     assert not (tmp_path / "runs").exists()
 
 

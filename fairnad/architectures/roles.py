@@ -124,7 +124,7 @@ class Roles:
             yield node.args[0], Role.REPEAT, ()
         if name in _FILLED and node.args:
             shape = node.args[0].elts if isinstance(node.args[0], ast.Tuple | ast.List) else node.args
-            yield shape[min(1, len(shape) - 1)], Role.DERIVED, ()
+            yield from ((size, Role.DERIVED, ()) for size in shape[:2][-1:])
         for key, place in _CHANNEL_SLOTS.get(name, {}).items():
             if (value := argument_of(node, key, place)) is not None:
                 yield value, Role.INPUT if key in _INPUTS else Role.WIDTH, ()

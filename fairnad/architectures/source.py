@@ -68,8 +68,8 @@ class Source:
         self.text = text.replace("\r\n", "\n")
         try:
             self.tree = parse_quietly(self.text)
-        except (SyntaxError, ValueError) as error:
-            raise ConfigError(f"the source cannot be parsed: {error}") from error
+        except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+            raise ConfigError(f"the source cannot be parsed: {error or 'it is nested too deeply'}") from error
         self.definitions: dict[str, Definition] = {
             node.name: node for node in self.tree.body if isinstance(node, ast.ClassDef | ast.FunctionDef)
         }

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fairnad.errors import ConfigError, KnowledgeError
+from fairnad.errors import ConfigError, KnowledgeError, nearest
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["review", "stats"]
 
 _ACTIONS = "k keep, x remove, r rename, m move, Enter skip"
+_ACTIONS_OF_A_MAIN_CATEGORY = "k keep, Enter skip"
 
 
 def stats(
@@ -76,7 +77,7 @@ def review(
         tuple(_name(one, found) for one in keep or ()),
     )
     if path is not None and found and named == Patch() and apply is None and sys.stdin.isatty() and sys.stdout.isatty():
-        named = ask_corrections(found, _ask)
+        named = ask_corrections(found, [main for *_, main in seen.tree.mains()], _ask)
     check_patch(seen, named)
     if apply is not None:
         named = read_patch(_existing(apply)) | named
@@ -85,37 +86,50 @@ def review(
             raise ConfigError(
                 "corrections are kept beside the tree that they are of: name a folder or a file of your own"
             )
-        _take(stored | named, draft, file)
+        _take(named, stored, draft, file)
 
 
-def ask_corrections(found: Sequence[Flag], ask: Callable[[str], str]) -> Patch:
-    """Return the corrections that a person gives when asked about one flag after the other."""
+def ask_corrections(found: Sequence[Flag], mains: Sequence[str], ask: Callable[[str], str]) -> Patch:
+    """Return the corrections that a person gives when asked about one flag after the other; `mains` may be moved to."""
     from fairnad.knowledge.build.review import Patch
 
     rename, move, remove, keep = {}, {}, [], []
     for number, flag in enumerate(found, start=1):
         if flag.place is None:
             continue
-        name = _selector(flag)
-        action = ask(f"{number}. {name}: {flag.kind.value}, {flag.detail}\n   {_ACTIONS}").strip()
-        if action == "r":
-            rename[name] = ask("   new name").strip()
-        elif action == "m":
-            move[name] = ask("   main category").strip()
+        name, is_main = _selector(flag), flag.place.sub is None
+        actions = _ACTIONS_OF_A_MAIN_CATEGORY if is_main else _ACTIONS
+        action = ask(f"{number}. {name}: {flag.kind.value}, {flag.detail}\n   {actions}").strip()
+        if action == "k":
+            keep.append(name)
+        elif is_main:
+            continue
         elif action == "x":
             remove.append(name)
-        elif action == "k":
-            keep.append(name)
+        elif action == "r" and (new := ask("   new name").strip()):
+            rename[name] = new
+        elif action == "m" and (main := _main_category(mains, ask)):
+            move[name] = main
     return Patch(rename, move, tuple(remove), tuple(keep))
 
 
-def _take(patch: Patch, draft: TreeDraft, file: Path) -> None:
+def _main_category(mains: Sequence[str], ask: Callable[[str], str]) -> str:
+    """Return one of `mains`, or nothing where nothing is answered."""
+    question = "   main category"
+    while (main := ask(question).strip()) and main not in mains:
+        question = f"   {nearest(main, mains)}; main category"
+    return main
+
+
+def _take(named: Patch, stored: Patch, draft: TreeDraft, file: Path) -> None:
     """Write the corrections, the corrected tree, and the ideas beside it whose tags it changed."""
     from fairnad.knowledge.build.draft import DRAFT, write_tree
-    from fairnad.knowledge.build.review import PATCH, flags, patched, retag_ideas, write_patch
+    from fairnad.knowledge.build.review import PATCH, check_taken, flags, patched, retag_ideas, write_patch
     from fairnad.knowledge.files import IDEAS, TREE
 
+    patch = stored | named
     after = patched(draft, patch)
+    check_taken(after.tree, named)
     write_patch(patch, file.parent / PATCH)
     write_tree(after.tree, file.with_name(TREE) if file.name == DRAFT else file, source=draft.source)
     print(f"corrections kept in {file.parent / PATCH}; flags left: {len(flags(after, patch))}")

@@ -10,6 +10,7 @@ import hashlib
 import random
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from fairnad.config import Config
@@ -184,10 +185,10 @@ class LLMGenerator:
         if isinstance(source, ReplyError):
             if source.kind not in _REPAIRABLE:
                 reason = f"the reply is no draft ({source.kind}): {source}"
-                return Failed(Failure.NO_DRAFT, reason, idea=idea or _idea_in(asked.reply.text))
+                return Failed(Failure.NO_DRAFT, reason, idea=idea or _idea_in(asked))
             note = f"{note}; the reply is {source.kind}"
             source = raw_code(asked.reply.text, part)
-        idea = idea or _idea_in(asked.reply.text)
+        idea = idea or _idea_in(asked)
         return Draft(source, self.name, idea, note, asked.prompt.text, asked.reply.text)
 
     def _rewrite(
@@ -211,13 +212,13 @@ class LLMGenerator:
 
         `bare` is the question without that example.
         """
-        reply = self._calls.complete(seed, prompt)
+        first = reply = self._calls.complete(seed, prompt)
         found = _tried(read, reply)
         again = _once_more(prompt, found.kind, bare) if isinstance(found, ReplyError) else None
         if again is not None:
             prompt, reply = again, self._calls.complete(seed, again)
             found = _tried(read, reply)
-        return _Asked(prompt, reply, found)
+        return _Asked(prompt, reply, found, first)
 
 
 _Read = Callable[[Reply], str]
@@ -225,11 +226,12 @@ _Read = Callable[[Reply], str]
 
 @dataclass(frozen=True, slots=True)
 class _Asked:
-    """The last prompt of a question, its reply, and what was read in it."""
+    """The last prompt of a question, its reply, what was read in it, and the first reply."""
 
     prompt: Prompt
     reply: Reply
     found: str | ReplyError
+    first: Reply
 
 
 class _Calls:
@@ -288,12 +290,12 @@ def _as_request(request: Request | Refinement, idea: Idea | None) -> Request:
     return Request(request.edit, idea, target, request.limits, request.seed, request.earlier, request.form)
 
 
-def _idea_in(reply: str) -> Idea:
-    """Return the idea that a reply tells, or one that says that it tells none."""
-    try:
-        return _own(read_idea_line(reply))
-    except ReplyError:
-        return _own("The reply names no idea.")
+def _idea_in(asked: _Asked) -> Idea:
+    """Return the idea that a reply tells, the second time or the first, or one that says that there is none."""
+    for reply in (asked.reply, asked.first):
+        with suppress(ReplyError):
+            return _own(read_idea_line(reply.text))
+    return _own("The reply names no idea.")
 
 
 def _own(text: str) -> Idea:

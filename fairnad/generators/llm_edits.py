@@ -12,9 +12,12 @@ from collections.abc import Collection, Sequence
 from fairnad.architectures.parsing import parse_quietly
 from fairnad.architectures.source import Definition, Edit, Source, splice
 from fairnad.errors import ConfigError, ReplyError
+from fairnad.llm.names import bindings
 
 __all__ = ["add_imports", "apply_edits", "code_of", "merge"]
 
+_PROMISED = frozenset({"F", "nn", "torch"})
+"""What a prompt for one class says may be used."""
 _KNOWN_IMPORTS = {
     "F": "import torch.nn.functional as F",
     "Tensor": "from torch import Tensor",
@@ -53,7 +56,7 @@ def merge(source: str, written: str, *, wanted: str, kept: Collection[str] = ())
     """Return `source` with the definition `wanted` of `written`, and all that it uses there.
 
     Definitions take the place of those of their names, or stand before `Network`; those named in `kept` stay as the
-    source has them. Imports and constants that the source lacks are added.
+    source has them. Imports and constants that they use and the source lacks are added; other statements are not.
 
     Raises:
         ReplyError: "syntax": `written` is not Python; "no_network_class": it does not define `wanted`; "unchanged".
@@ -65,9 +68,11 @@ def merge(source: str, written: str, *, wanted: str, kept: Collection[str] = ())
     edits = [_replacement(old, name, code_of(new, name)) for name in names if name in old.definitions]
     added = [code_of(new, name) for name in names if name not in old.definitions]
     place = _place(old)
-    edits += [Edit(place, place, f"{text}\n\n\n") for text in [*_constants(new, old), *added]]
-    imports = [new.code(node) for node in new.tree.body if isinstance(node, ast.Import | ast.ImportFrom)]
-    result = add_imports(splice(old.text, edits), imports)
+    constants, used = _constants(new, old, names)
+    edits += [Edit(place, place, f"{text}\n\n\n") for text in [*constants, *added]]
+    imports = [node for node in new.tree.body if isinstance(node, ast.Import | ast.ImportFrom)]
+    statements = [new.code(node) for node in imports if bindings(node) & {*used, "*"}]
+    result = add_imports(splice(old.text, edits), statements, names=sorted(used & _PROMISED))
     if result == old.text:
         raise ReplyError("unchanged", "the code is what stood there before")
     return result
@@ -161,15 +166,21 @@ def _place(source: Source, *, first: bool = False) -> int:
     return _full_span(source, node)[0]
 
 
-def _constants(new: Source, old: Source) -> list[str]:
-    """Return the assignments at the top of `new` to names that `old` does not have."""
-    known = {node.id for node in ast.walk(old.tree) if isinstance(node, ast.Name)}
+def _constants(new: Source, old: Source, names: Sequence[str]) -> tuple[list[str], set[str]]:
+    """Return the assignments of `new` that its definitions `names` use and `old` has not, and all names they use."""
+    known = {name for node in old.tree.body for name in bindings(node)}
+    used = {name for definition in names for name in _names_in(new.definitions[definition])}
     found = []
-    for node in new.tree.body:
-        targets = node.targets if isinstance(node, ast.Assign) else []
-        if targets and all(isinstance(target, ast.Name) and target.id not in known for target in targets):
+    for node in reversed(new.tree.body):  # what a constant is made of stands before it
+        bound = bindings(node) if isinstance(node, ast.Assign | ast.AnnAssign) else set()
+        if bound & used and not bound & known:
             found.append(new.code(node))
-    return found
+            used |= _names_in(node)
+    return found[::-1], used
+
+
+def _names_in(node: ast.AST) -> set[str]:
+    return {part.id for part in ast.walk(node) if isinstance(part, ast.Name)}
 
 
 def _bound(tree: ast.Module) -> set[str]:

@@ -49,7 +49,7 @@ def read_part(reply: Reply, part: Part) -> str:
     Raises:
         ReplyError: as `read_class` and `Part.put` do; "unchanged" where the class is the one that was shown.
     """
-    code = unwrap_registry(_class(reply.text, part))
+    code = unwrap_registry(_class(reply, part))
     if part.replaced is not None and _is_copy(code, part):
         raise ReplyError("unchanged", f"{part.name} is {part.replaced} by another name")
     return part.put(code)
@@ -64,15 +64,19 @@ def raw_code(text: str, part: Part | None) -> str:
     return f"{code}\n" if part.name == "Network" else f"{before}{code}\n\n{network}{after}"
 
 
-def _class(text: str, part: Part) -> str:
+def _class(reply: Reply, part: Part) -> str:
     """Return the code that defines the class of `part`; one that goes by another name is given this one."""
+    is_truncated = reply.finish is Finish.LENGTH
     try:
-        return read_class(text, part.name)
+        code = read_class(reply.text, part.name, is_truncated=is_truncated)
     except ReplyError as error:
         if error.kind != "no_network_class" or part.name == "Network":
             raise
-    code = read_class(text)
-    names = [name for name in Source(code).classes if name != "Network"]
+        code = read_class(reply.text, is_truncated=is_truncated)
+    classes = Source(code).classes
+    if part.name == "Network" or part.name in classes:
+        return code
+    names = [name for name in classes if name != "Network"]
     if not names:
         raise ReplyError("no_network_class", f"the code does not define {part.name} at its top level")
     known = Source(part.skeleton).definitions

@@ -16,7 +16,7 @@ from fairnad.architectures.source import Edit, Source, argument_of, callee_name,
 from fairnad.errors import ConfigError
 from fairnad.generators.fit import Measure
 from fairnad.generators.llm_edits import add_imports, code_of
-from fairnad.generators.mending_text import Mended, mend_names
+from fairnad.generators.mending_text import CHANNEL_NORM, Mended, mend_names
 from fairnad.records import Failure, Verdict
 
 __all__ = ["mend_sizes"]
@@ -39,7 +39,6 @@ _NOT_WIDTHS = re.compile(r"stride|kernel|padding|dilation|groups?$|reduction|rat
 _WIDTHS = re.compile(r"channels|features|dim$")
 _TOLD = re.compile(r"(?<![\w.])\d{1,5}(?![\w.])|(?<=\dx)\d{1,5}")
 """Sizes in a message of PyTorch's; of two matrices "1x512 and 32x10" the last dimensions."""
-_CHANNEL_NORM = "ChannelLayerNorm"
 _SIZE_FAILURES = frozenset({Failure.INIT_ERROR, Failure.FORWARD_ERROR, Failure.SHAPE})
 _MAX_CANDIDATES = 160
 _BATCH = 8
@@ -100,7 +99,7 @@ def _changed(source: Source, steps: Sequence[_Step]) -> str:
         parsed = Source(text)
     except ConfigError:
         return text  # which does not run, as is measured
-    if any(step.edit.text.startswith(_CHANNEL_NORM) for step in steps):
+    if any(step.edit.text.startswith(CHANNEL_NORM) for step in steps):
         mended = mend_names(parsed, parsed, {})
         text = mended.source if mended is not None else text
     return add_imports(text, [], names=["math"]) if "math." in text else text
@@ -133,7 +132,7 @@ def _over_channels(source: Source, call: ast.Call) -> str | None:
     """Return the same layer over the channels of a feature map, for one that works on the last dimension."""
     kind = callee_name(call)
     if kind == "LayerNorm" and (channels := argument_of(call, "normalized_shape", 0)) is not None:
-        return f"{_CHANNEL_NORM}({source.code(channels)})"
+        return f"{CHANNEL_NORM}({source.code(channels)})"
     if kind == "Linear" and len(call.args) >= 2:
         return f"nn.Conv2d({source.code(call.args[0])}, {source.code(call.args[1])}, 1)"
     return None

@@ -1,7 +1,7 @@
 """What can be mended in the text of a network by reading it: names, imports, constructors, calls. Executes nothing.
 
-No layer is written: a name that the network uses may stand for a class of its parent, or for one of the ready-made
-parts.
+No layer is written: a name that the network uses may stand for a class of its parent, or of those that were shown. The
+one ready-made part is the norm over channels, which stands for `nn.LayerNorm` where that cannot be.
 """
 
 from __future__ import annotations
@@ -11,13 +11,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from fairnad.architectures.parsing import parse_quietly
-from fairnad.architectures.parts import part_sources
+from fairnad.architectures.parts import part_source
 from fairnad.architectures.roles import method, parameter_names
 from fairnad.architectures.source import Edit, Source, callee_name, splice
 from fairnad.generators.llm_edits import add_imports, code_of
 from fairnad.llm.names import bindings, missing_names
 
-__all__ = ["Mended", "mend_names", "mend_wording"]
+__all__ = ["CHANNEL_NORM", "Mended", "mend_names", "mend_wording"]
+
+CHANNEL_NORM = "ChannelLayerNorm"
 
 _LAYERS = (
     "AdaptiveAvgPool2d AdaptiveMaxPool2d AvgPool2d BatchNorm2d Conv1d Conv2d ConvTranspose2d Dropout Flatten GELU "
@@ -36,11 +38,11 @@ class Mended:
 
 
 def mend_names(source: Source, parent: Source, shown: Mapping[str, str]) -> Mended | None:
-    """Import what is used but not imported, and take what was left out from the parent or from the ready-made parts."""
+    """Import what is used but not imported, and take what was left out from the parent or from what was shown."""
     missing = missing_names(source.tree)
     if "Network" not in source.definitions:
         missing = missing | {"Network"}
-    ready = {**part_sources(), **shown}
+    ready = {CHANNEL_NORM: part_source(CHANNEL_NORM), **shown}
     parts = {name: text for name, text in ready.items() if name in missing and name not in parent.definitions}
     left_out = {name for start in missing for name in parent.reached_from(start)} - source.definitions.keys()
     taken = {name: code_of(parent, name) for name in parent.definitions if name in left_out} | parts

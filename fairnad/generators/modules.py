@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from enum import Enum
 from itertools import islice
 
+from fairnad.architectures.parsing import parse_quietly
 from fairnad.architectures.roles import method
 from fairnad.architectures.source import Edit, Source, splice
 from fairnad.errors import ConfigError
@@ -23,6 +24,7 @@ from fairnad.generators.operators.change import Change
 from fairnad.generators.operators.choice import main_sites
 from fairnad.generators.operators.sites import NORMS, Site, find_sites, find_stages, is_part, norm_channels
 from fairnad.generators.operators.specialize import block_uses, choose_uses, free_name
+from fairnad.llm.completeness import is_same_code
 from fairnad.records import Idea, IdeaKind, MutationTarget
 
 __all__ = ["Part", "PartKind", "choose_part", "constructor", "describe_stages", "shapes"]
@@ -76,8 +78,9 @@ class Part:
         Raises:
             ReplyError: as `merge` does.
         """
-        kept = Source(self.skeleton).definitions.keys()
-        merged = Source(merge(self.skeleton, written, wanted=self.name, kept=kept))
+        source = Source(self.skeleton)
+        written = _with_own_names(written, source, self.name)
+        merged = Source(merge(self.skeleton, written, wanted=self.name, kept=source.definitions.keys()))
         if self.replaced is None or self.replaced in merged.used or self.replaced not in merged.definitions:
             return merged.text
         start, end = merged.text.index(code_of(merged, self.replaced)), len(code_of(merged, self.replaced))
@@ -103,6 +106,24 @@ class ChannelScale(nn.Module):
     def forward(self, x):
         return x + self.scale * self.conv(x)
 '''.strip()
+
+
+def _with_own_names(written: str, source: Source, wanted: str) -> str:
+    """Return `written` with other names for the classes that `source` has otherwise; a stub means the one there."""
+    try:
+        new = Source(written)
+    except ConfigError:
+        return written
+    for name in new.reached_from(wanted):
+        if name in (wanted, "Network") or name not in source.classes or name not in new.classes:
+            continue
+        forward = method(new.classes[name], "forward")
+        if forward is None or all(isinstance(node, ast.Pass | ast.Expr) for node in forward.body):
+            continue
+        if not is_same_code(parse_quietly(code_of(new, name)), parse_quietly(code_of(source, name))):
+            other = free_name(Source(f"{source.text}\n\n{written}"), name)
+            written = re.sub(rf"(?<![.\w]){name}\b", other, written)
+    return written
 
 
 def choose_part(parent: str, idea: Idea, target: MutationTarget, rng: random.Random, *, form: int = 0) -> Part | None:

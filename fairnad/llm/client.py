@@ -196,14 +196,28 @@ def _read_answer(text: str) -> Reply | None:
     except (ValueError, RecursionError):
         return None
     match body:
-        case {"choices": [{"message": {"content": str() | None as content}} as choice, *_]}:
-            usage = body.get("usage")
+        case {"choices": [{"message": dict() as message} as choice, *_]}:
+            content, usage = _text_of(message.get("content")), body.get("usage")
+            if content is None:
+                return None
             return Reply(
-                _encodable(content or ""),
+                _encodable(content),
                 _FINISHES.get(str(choice.get("finish_reason")), Finish.OTHER),
                 _count_in(usage, "prompt_tokens"),
                 _count_in(usage, "completion_tokens"),
             )
+    return None
+
+
+def _text_of(content: object) -> str | None:
+    """Return the text of a message: a string, a list of parts of which some are text, or nothing at all."""
+    match content:
+        case None:
+            return ""
+        case str():
+            return content
+        case [*parts]:
+            return "".join(str(part.get("text", "")) for part in parts if isinstance(part, dict))
     return None
 
 

@@ -43,13 +43,13 @@ def extract_code(reply: str, *, parent: str | None = None, is_truncated: bool = 
     return _read(reply, "Network", parent=parent, is_truncated=is_truncated)
 
 
-def read_class(reply: str, name: str | None = None) -> str:
+def read_class(reply: str, name: str | None = None, *, is_truncated: bool = False) -> str:
     """Return the source in `reply` that defines the class `name` (any class, for None), with its imports.
 
     Raises:
         ReplyError: as `extract_code` does; no_network_class where the class is not defined.
     """
-    return _read(reply, name)
+    return _read(reply, name, is_truncated=is_truncated)
 
 
 def read_edits(reply: str) -> tuple[tuple[str, str], ...]:

@@ -50,11 +50,11 @@ def _served(exchange: Exchange, config: LLMConfig) -> dict[str, Mapping[str, Any
     """Return what the endpoint tells of each model; nothing where it has no such page."""
     text = exchange.get("/models", seconds=_LOOK_SECONDS)
     if isinstance(text, Fault):
-        if text.kind == "model" and config.model is not None:
+        if text.kind in ("model", "bad_request") and config.model is not None:  # it has no such page
             return {}
         raise _explained(text, exchange.url, config.key_variable)
     match _parsed(text):
-        case {"data": [*entries]}:
+        case {"data": [*entries]} | ([{"id": _}, *_] as entries):
             return {str(entry["id"]): entry for entry in entries if isinstance(entry, dict) and "id" in entry}
     raise LLMError(f"{exchange.url}/models does not list models; check llm.base_url", kind="bad_body")
 

@@ -6,13 +6,14 @@ The key comes from the environment alone, and no text that leaves this module ho
 from __future__ import annotations
 
 import ipaddress
+import math
 import os
 import socket
 import threading
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import replace
-from types import TracebackType
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -38,7 +39,7 @@ class Exchange:
     def __init__(self, config: LLMConfig) -> None:
         self.url = _checked_url(config.base_url)
         self._key = _key(config.key_variable, self.url)
-        self._lines: set[_Line] = set()
+        self._lines = _Lines()
         self._of_thread = threading.local()
         self._is_closed = False
         self._client = self._open(config)
@@ -58,8 +59,7 @@ class Exchange:
     def close(self) -> None:
         """End the attempts under way and let go of all connections."""
         self._is_closed = True
-        for line in self._lines.copy():
-            line.cut()
+        self._lines.close()
         self._client.close()
 
     def _open(self, config: LLMConfig) -> openai.OpenAI:
@@ -86,13 +86,9 @@ class Exchange:
         request.extensions["trace"] = self._of_thread.line.watch
 
     def _attempt(self, send: Callable[[], str], seconds: float) -> str | Fault:
-        with _Line(seconds) as line:
+        with self._lines.line(seconds) as line:
             self._of_thread.line = line
-            self._lines.add(line)
-            try:
-                found = self._send(send, line)
-            finally:
-                self._lines.discard(line)
+            found = self._send(send, line)
         if isinstance(found, Fault):
             # Cut short after the key is out, or a part of it could be left at the end.
             return replace(found, text=one_line(self.clean(found.text)))
@@ -123,19 +119,68 @@ class Exchange:
         return Fault("network", f"the connection was lost: {reason}", is_retried=True)
 
 
-class _Line:
-    """The connection of one attempt; it is shut down when its time is over, whatever is under way on it.
+class _Lines:
+    """The attempts under way; one thread ends those whose time is over, whatever they wait for.
 
-    The timeouts of an HTTP library hold for one read: an endpoint that sends a byte a minute never meets them.
+    The timeouts of an HTTP library hold for one read: an endpoint that sends a byte a minute never meets them. And a
+    timer for each attempt would be a thread for each.
     """
+
+    def __init__(self) -> None:
+        self._under_way: set[_Line] = set()
+        self._changed = threading.Condition()
+        self._wakes_at = math.inf
+        self._watcher: threading.Thread | None = None
+        self._is_closed = False
+
+    @contextmanager
+    def line(self, seconds: float) -> Iterator[_Line]:
+        """Yield the line of one attempt."""
+        line = _Line(seconds)
+        with self._changed:
+            self._under_way.add(line)
+            if self._watcher is None:
+                self._watcher = threading.Thread(target=self._watch, name="time limits", daemon=True)
+                self._watcher.start()
+            if self._is_closed:
+                line.cut()
+            elif line.ends_at < self._wakes_at:
+                self._changed.notify()
+        try:
+            yield line
+        finally:
+            with self._changed:
+                self._under_way.discard(line)
+            line.close()
+
+    def close(self) -> None:
+        """End all attempts."""
+        with self._changed:
+            self._is_closed = True
+            for line in self._under_way:
+                line.cut()
+            self._changed.notify()
+
+    def _watch(self) -> None:
+        with self._changed:
+            while not self._is_closed:
+                now = time.monotonic()
+                for line in self._under_way:
+                    if line.ends_at <= now:
+                        line.cut()
+                self._wakes_at = min((line.ends_at for line in self._under_way if not line.is_cut), default=math.inf)
+                self._changed.wait(None if self._wakes_at == math.inf else self._wakes_at - now)
+
+
+class _Line:
+    """The connection of one attempt."""
 
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds
+        self.ends_at = time.monotonic() + seconds
         self.is_cut = False
         self._sockets: list[socket.socket] = []
         self._lock = threading.Lock()
-        self._timer = threading.Timer(seconds, self.cut)
-        self._timer.daemon = True
 
     @property
     def is_connected(self) -> bool:
@@ -161,14 +206,8 @@ class _Line:
                 with suppress(OSError):
                     connection.shutdown(socket.SHUT_RDWR)
 
-    def __enter__(self) -> _Line:
-        self._timer.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._timer.cancel()
+    def close(self) -> None:
+        """Let go of the connection."""
         with self._lock:
             for connection in self._sockets:
                 connection.close()

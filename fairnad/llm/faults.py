@@ -22,10 +22,12 @@ _KINDS = {
     422: "bad_request",
     425: "conflict",
     429: "rate_limit",
+    504: "timeout",
 }
 _RETRIED = frozenset({408, 409, 425, 429})
-# What stands before an endpoint answers for it while it restarts; llama.cpp says 503 until its model is loaded.
-_AWAY = frozenset({502, 503, 504})
+# What stands before an endpoint answers for it while it restarts; llama.cpp says 503 until its model is loaded. A 504
+# is no outage: a gateway says so of each reply that takes longer than it waits.
+_AWAY = frozenset({502, 503})
 _TOO_LONG = re.compile(
     r"context.?(length|size|window)|maximum context|exceeds? .{0,20}context|prompt is too long", re.I
 )
@@ -73,7 +75,7 @@ def one_line(text: str) -> str:
 
 
 def _retry_after(value: str) -> float | None:
-    """Return the seconds that a Retry-After header asks for, in either of its forms; None if it is neither."""
+    """Return the seconds that a Retry-After header asks for, in either of its forms; None if it asks for none."""
     try:
         seconds = float(value)
     except ValueError:
@@ -81,4 +83,4 @@ def _retry_after(value: str) -> float | None:
             seconds = parsedate_to_datetime(value).timestamp() - time.time()
         except (ValueError, TypeError, OverflowError):
             return None
-    return max(0.0, seconds) if math.isfinite(seconds) else None
+    return seconds if math.isfinite(seconds) and seconds > 0 else None

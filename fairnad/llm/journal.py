@@ -18,16 +18,21 @@ _MOST_UNANSWERED = 4
 
 
 class JournaledLLM:
-    """Answers from `journal`, and asks `llm` only for what is not there; without an `llm` it is replay alone."""
+    """Answers from `journal`, and asks `llm` only for what is not there; without an `llm` it is replay alone.
 
-    def __init__(self, llm: LLM | None, journal: Journal) -> None:
+    `keeps_faults`: a prompt that is too long, or answered for ever, has an empty reply for good. Without it such a
+    call raises, and is made again the next time.
+    """
+
+    def __init__(self, llm: LLM | None, journal: Journal, *, keeps_faults: bool = True) -> None:
         self.name = llm.name if llm is not None else "replay"
         self._llm = llm
         self._journal = journal
+        self._most_unanswered = _MOST_UNANSWERED if keeps_faults else 0
         self._unanswered = 0
 
     def complete(self, prompt: Prompt, service: Service) -> Reply:
-        """Return the reply to `prompt`; see `LLM`. A prompt that is too long or answered for ever has an empty one.
+        """Return the reply to `prompt`; see `LLM`.
 
         Raises:
             LLMError: no reply could be had; in a replay, kind "replay": the call is not in the journal.
@@ -43,7 +48,7 @@ class JournaledLLM:
             raise  # nothing was asked
         except LLMError as error:
             self._unanswered += 1
-            if error.kind not in _NO_ANSWER or self._unanswered > _MOST_UNANSWERED:
+            if error.kind not in _NO_ANSWER or self._unanswered > self._most_unanswered:
                 self._journal.record(service, prompt, None, f"{error.kind}: {error}")
                 raise
             logger.warning("%s", error)

@@ -75,7 +75,8 @@ class Spend:
         ):
             if limit is not None and used >= limit:
                 raise SpendLimitError(
-                    f"llm.{name} is reached: {used:.6g} of {limit:.6g}; raise it in config.yaml of the run, and resume",
+                    f"llm.{name} is reached: {used:.6g} of {limit:.6g}; raise it in config.yaml of the run, and "
+                    f"resume; for a build by --set llm.{name}=... and the same command",
                     kind="spend",
                 )
 

@@ -57,6 +57,11 @@ def test_argument_by_name_or_place(text, expected):
     assert (None if value is None else ast.unparse(value)) == expected
 
 
+def test_text_that_is_nested_too_deeply_is_refused():
+    with pytest.raises(ConfigError, match="cannot be parsed"):
+        Source("x = " + "1 +" * 20_000 + "1")
+
+
 def test_text_that_is_not_python_is_refused():
     with pytest.raises(ConfigError, match="cannot be parsed"):
         Source("class Network(:")

@@ -205,6 +205,7 @@ def test_single_bad_papers_are_skipped_and_counted(papers, url, tmp_path):
     assert "3 skipped (2 cannot be read, 1 the same file twice)" in done.stdout
     for name in ("broken.pdf", "empty.txt"):
         assert f"skipped{folder / name}:" in "".join(done.stderr.split())
+        assert f"skipped {folder / name}:" in (tmp_path / "out" / "log.jsonl").read_text()
 
 
 def test_a_tree_of_the_user(papers, url, tmp_path):

@@ -158,9 +158,26 @@ def test_each_flag_is_asked_about(drafted):
     places = (RELU, SWISH, RELU, ACTIVATION, SWISH)
     found = [Flag(FlagKind.UNREAD, None, "Swin"), *(Flag(*pair, "") for pair in zip(kinds, places, strict=True))]
     answers = iter(["x", "r", "silu", "m", "normalization", "k", ""])
-    corrections = ask_corrections(found, lambda question: next(answers))
+    corrections = ask_corrections(found, ["activation", "normalization"], lambda question: next(answers))
     assert corrections == Patch({"swish": "silu"}, {"relu": "normalization"}, ("activation / relu",), ("activation",))
     assert next(answers, None) is None
+
+
+def test_an_answer_that_says_nothing_corrects_nothing(drafted):
+    found = [
+        Flag(FlagKind.ONE_MODEL, SWISH, ""),
+        Flag(FlagKind.ONE_MODEL, RELU, ""),
+        Flag(FlagKind.EMPTY, ACTIVATION, ""),
+    ]
+    answers, questions = iter(["r", " ", "m", "normalisation", "normalization", "x"]), []
+
+    def ask(question):
+        questions.append(question)
+        return next(answers)
+
+    assert ask_corrections(found, ["activation", "normalization"], ask) == Patch(move={"relu": "normalization"})
+    assert "the nearest known is 'normalization'; main category" in questions[4]
+    assert "remove" not in questions[5]
 
 
 def test_in_a_terminal_the_person_is_asked(drafted):

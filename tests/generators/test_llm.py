@@ -107,6 +107,24 @@ def test_a_class_by_another_name_is_taken_for_the_one_that_was_asked_for():
     assert list(Source(draft.source).classes) == ["NewBlock", "Network"]
 
 
+def test_an_alias_of_the_class_that_was_asked_for_names_it():
+    written = f"{BLOCK.replace('ResidualBlock', 'SiluBlock')}\n\n\nNewBlock = SiluBlock"
+    draft = make(ScriptedLLM(fenced(written)), "auto").draft(request())
+    assert list(Source(draft.source).classes) == ["NewBlock", "Network"]
+    assert "SiLU" in draft.source
+
+
+def test_one_class_that_was_cut_off_is_asked_for_once_more():
+    llm = ScriptedLLM(cut(""), fenced(BLOCK.replace("ResidualBlock", "NewBlock")))
+    assert "SiLU" in make(llm, "auto").draft(request()).source
+    assert "code alone" in llm.prompts[1].messages[1].text
+
+
+def test_an_idea_is_kept_where_the_code_alone_is_asked_for():
+    llm = ScriptedLLM(cut(f"Idea: Use SiLU.\n```python\n{CHILD[:300]}"), fenced(CHILD))
+    assert make(llm, source="llm").draft(request()).idea.text == "Use SiLU."
+
+
 def test_a_reply_that_was_cut_off_is_asked_for_once_more_with_code_alone():
     llm = ScriptedLLM(cut(f"First I think.\n\n```python\n{CHILD[:300]}"), fenced(CHILD))
     draft = make(llm).draft(request())

@@ -59,6 +59,21 @@ def test_a_class_comes_with_all_that_it_uses_and_with_nothing_else():
     assert merged.text.count("from torch import nn") == 1
 
 
+def test_only_what_the_class_uses_comes_with_it():
+    text = "import math\nimport timm\n\nHALF = math.pi / 2\n\n\nclass Gate(nn.Module):\n    def forward(self, x):\n"
+    text += "        return F.relu(x) * HALF\n\n\nlayer = Gate()\nprint(layer(torch.ones(1)))\n"
+    merged = merge(BASE, text, wanted="Gate")
+    assert "timm" not in merged
+    assert "layer = Gate()" not in merged
+    assert merged.index("import math\n") < merged.index("import torch.nn.functional as F\n") < merged.index("HALF =")
+
+
+def test_a_constant_may_have_the_name_of_a_variable_of_the_parent():
+    text = "identity = 3\n\n\nclass Gate(nn.Module):\n    def forward(self, x):\n        return x * identity\n"
+    assert "identity = " in BASE.replace("shortcut = ", "identity = ")
+    assert "\nidentity = 3\n" in merge(BASE.replace("shortcut = ", "identity = "), text, wanted="Gate")
+
+
 def test_a_class_of_the_same_name_takes_the_place_of_the_old_one():
     text = "from torch import nn\n\n\nclass ResidualBlock(nn.Module):\n    pass\n"
     merged = Source(merge(BASE, text, wanted="ResidualBlock"))

@@ -100,6 +100,22 @@ def test_a_block_takes_the_place_of_the_old_one(measure):
     assert measure([source])[0].params > measure([BASE])[0].params
 
 
+def test_a_helper_with_the_name_of_another_class_keeps_its_code(measure):
+    parent = BASE.replace("class Network(", f"{LAYER.format(name='Gate')}\n\nclass Network(")
+    parent = parent.replace("self.pool = ", "self.gate = Gate(32)\n        self.pool = ")
+    part = choose(BRANCH, parent=parent)
+    own = "class Gate(nn.Module):\n    def __init__(self, slope):\n        super().__init__()\n"
+    own += "        self.slope = slope\n\n"
+    own += "    def forward(self, x):\n        return F.leaky_relu(x, self.slope)\n\n\n"
+    block = part.example.replace(part.replaced, "NewBlock").replace("nn.ReLU()", "Gate(0.1)")
+    source = part.put(own + block)
+    assert {"Gate", "Gate2", "NewBlock", "Network"} <= set(Source(source).classes)
+    assert source.count("Gate2(0.1)") == block.count("Gate(0.1)") > 0
+    assert measure([source])[0] is not None
+    stub = "class Gate(nn.Module):\n    def forward(self, x):\n        pass\n\n\n"
+    assert "Gate2" not in part.put(stub + block)
+
+
 def test_a_new_block_may_stand_beside_the_old_one():
     kinds = set()
     for seed in range(20):
@@ -107,6 +123,11 @@ def test_a_new_block_may_stand_beside_the_old_one():
         source = part.put(part.example.replace("ResidualBlock", "NewBlock"))
         kinds.add(tuple(Source(source).classes))
     assert kinds == {("ResidualBlock", "NewBlock", "Network"), ("NewBlock", "Network")}
+
+
+def test_a_scalar_of_the_parent_is_no_size():
+    parent = BASE.replace("self.pool = ", "self.scale = nn.Parameter(torch.zeros(()))\n        self.pool = ")
+    assert "8 channels in, 16 channels out" in describe_stages(Source(parent))
 
 
 def test_the_network_is_shown_and_its_stages_told():

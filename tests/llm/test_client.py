@@ -6,6 +6,7 @@ import socket
 import threading
 import traceback
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from fairnad.errors import ConfigError, LLMError, SpendLimitError
 from fairnad.llm.base import Finish, Message, Prompt, Service
 from fairnad.llm.client import Client
 from fairnad.llm.endpoint import EndpointFacts
+from fairnad.llm.exchange import Exchange
 from fairnad.llm.spend import Spend
 from tests.llm.endpoint import FakeEndpoint, completion
 
@@ -235,6 +237,27 @@ def test_closing_ends_the_calls_under_way(ask):
         assert [call.exception(timeout=30).kind for call in calls] == ["closed", "closed"]
     with pytest.raises(LLMError, match="the client was closed"):
         client.complete(PROMPT, SERVICE)
+
+
+def test_one_thread_keeps_the_time_limit_of_each_attempt():
+    before = set(threading.enumerate())
+    with (
+        FakeEndpoint([{"hang_s": 3600}]) as endpoint,
+        ThreadPoolExecutor(1) as pool,
+        closing(Exchange(LLMConfig(base_url=endpoint.url, model="coder"))) as exchange,
+    ):
+        long = pool.submit(exchange.post, "/chat/completions", {}, seconds=3600)
+        while not endpoint.requests:
+            threading.Event().wait(0.01)
+        short = exchange.post("/chat/completions", {}, seconds=0.2)
+        watchers = [one for one in set(threading.enumerate()) - before if one.name == "time limits"]
+        assert short.kind == "timeout"
+        assert len(watchers) == 1
+        assert not long.done()
+        exchange.close()
+        assert long.result(timeout=30).kind == "closed"
+        watchers[0].join(timeout=30)
+        assert not watchers[0].is_alive()
 
 
 @pytest.mark.parametrize("status", [200, 400, 401, 500])

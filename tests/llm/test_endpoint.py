@@ -53,6 +53,11 @@ def test_the_configured_context_wins():
 
 def test_an_endpoint_without_a_list_of_models_is_believed():
     assert check({}, model="anything") == EndpointFacts("anything", ())
+    assert check({"/v1/models": {"status": 405}}, model="anything") == EndpointFacts("anything", ())
+
+
+def test_a_bare_list_of_models_is_one():
+    assert check({"/v1/models": {"json": [{"id": "a"}, {"id": "b"}]}}, model="b") == EndpointFacts("b", ("a", "b"))
 
 
 @pytest.mark.parametrize(

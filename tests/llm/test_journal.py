@@ -72,6 +72,14 @@ def test_a_changed_prompt_is_asked_again(history):
     assert JournaledLLM(None, history.journal()).complete(OTHER, SERVICE).text == "second"
 
 
+def test_a_build_asks_again_what_was_not_answered(history):
+    llm = Scripted(LLMError("no whole answer", kind="timeout"), "fine")
+    journaled = JournaledLLM(llm, history.journal(), keeps_faults=False)
+    with pytest.raises(LLMError, match="no whole answer"):
+        journaled.complete(PROMPT, SERVICE)
+    assert journaled.complete(PROMPT, SERVICE).text == "fine"
+
+
 def test_a_failure_is_recorded_and_asked_again(history):
     llm = Scripted(LLMError("no whole answer", kind="network"), "fine")
     journaled = JournaledLLM(llm, history.journal())

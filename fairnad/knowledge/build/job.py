@@ -6,7 +6,7 @@ The folder `out` holds knowledge.db, which makes the build go on, and the result
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -99,7 +99,9 @@ def build(plan: Plan, told: Told = lambda progress, spent: None) -> Built:
         check_pymupdf()
     _check_out(plan.out)
     tree, references = _given_tree(plan), _references(plan.references)
-    listed = read_index(plan.papers)
+    listed = {
+        folder / entry.file: entry for folder in {one.path.parent for one in sources} for entry in read_index(folder)
+    }
     num_readers = max(1, min(len(sources), len(os.sched_getaffinity(0))))
     prompts = _prompts(plan)
     model = served(plan.config.llm) if _asks(plan) else nullcontext(plan.config.llm)
@@ -144,7 +146,11 @@ class _Work:
         self.spend = Spend(asked, store.spent())
         self._plan, self._prompts, self._asked, self._facts = plan, prompts, asked, facts
         self._client = Client(asked, facts, spend=self.spend) if facts is not None else None
-        self._llm = JournaledLLM(self._client, store.journal(self._client.name)) if self._client is not None else None
+        self._llm = (
+            JournaledLLM(self._client, store.journal(self._client.name), keeps_faults=False)
+            if self._client is not None
+            else None
+        )
 
     def __enter__(self) -> _Work:
         return self
@@ -201,7 +207,7 @@ def _references(named: Sequence[str]) -> tuple[Reference, ...]:
     return reference_sources(None if "all" in names or not names else names, files) if named else ()
 
 
-def _outcome(sources: Sequence[Source], extractor: Extractor, store: Store, listed: Sequence[Listed]) -> Outcome:
+def _outcome(sources: Sequence[Source], extractor: Extractor, store: Store, listed: Mapping[Path, Listed]) -> Outcome:
     judged, tagged = (store.results(step, extractor.versions[step]) for step in (Step.FILTER, Step.TAGS))
     return compose(sources, store.papers(), judged, tagged, grade=extractor.name, listed=listed)
 

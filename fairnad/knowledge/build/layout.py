@@ -79,6 +79,8 @@ def read_pdf(data: bytes) -> tuple[Row, ...]:
     try:
         with opened(stream=data, filetype="pdf") as document:
             _check(document, data)
+            for page in document:
+                page.remove_rotation()  # or text that is shown upright would run upwards
             pages = [tuple(_lines(page, number)) for number, page in enumerate(document, start=1)]
             height = max(page.rect.height for page in document)
             width = max(page.rect.width for page in document)

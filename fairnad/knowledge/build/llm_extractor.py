@@ -56,7 +56,8 @@ class LLMExtractor:
         empty = _empty(prompts, tree)
         self._part_chars = None if room is None else max(_LEAST_PART, room - len(empty[Step.IDEAS].text))
         self._examples = empty[Step.IDEAS].text.casefold()  # small models may list them as if they were of the paper
-        hashes = {step: prompt.hash for step, prompt in empty.items()}
+        # The template's own hash too: what it writes for each idea or abstract is not in a prompt without any.
+        hashes = {step: f"{prompt.template_hash} {prompt.hash}" for step, prompt in empty.items()}
         self.versions: Mapping[Step, str] = chained({**hashes, Step.TAGS: f"{hashes[Step.TAGS]} {shipped_words()}"})
 
     def judge(self, paper: Paper) -> Judged:
@@ -69,12 +70,20 @@ class LLMExtractor:
         """Return the ideas in the whole paper or, where that is too long, in the parts of its method."""
         passages = Passages(paper)
         found: dict[str, Candidate] = {}
+        problem: ReplyError | None = None
         for number, part in enumerate(parts_of(paper, self._part_chars)):
             prompt = self._prompts.render("ideas", paper=part, tree=self._tree)
-            for idea in self._ask(prompt, paper.sha256, _whole_ideas, number=number):
+            try:
+                ideas = self._ask(prompt, paper.sha256, _whole_ideas, number=number)
+            except ReplyError as error:  # a part of proofs or tables has no ideas to list
+                problem = error
+                continue
+            for idea in ideas:
                 if idea.casefold().rstrip(".") not in self._examples:
                     passage = passages.find(idea)
                     found.setdefault(idea.casefold(), Candidate(idea, passage.page, passage.text))
+        if problem is not None and not found:
+            raise problem
         return tuple(found.values())
 
     def tag(self, sha256: str, candidates: tuple[Candidate, ...]) -> tuple[Candidate, ...]:

@@ -15,7 +15,7 @@ import urllib.request
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from html.parser import HTMLParser
-from http.client import HTTPException
+from http.client import HTTPException, IncompleteRead
 from pathlib import Path
 from urllib.parse import urljoin, urlsplit
 from urllib.robotparser import RobotFileParser
@@ -62,7 +62,8 @@ def fetch_cvpr(
     """Fetch the first `limit` papers of CVPR `year` into `out`; those that are there already are kept.
 
     Raises:
-        KnowledgeError: the listing or all papers cannot be fetched, or robots.txt forbids it.
+        KnowledgeError: the listing or all papers cannot be fetched, robots.txt forbids it, or several papers in a row
+            could not be fetched; what was fetched is kept, and the same call goes on.
     """
     client = _Client(site, delay_seconds)
     listed = _listed(client, f"{site}/CVPR{year}?day=all")[:limit]
@@ -76,6 +77,7 @@ def fetch_cvpr(
         try:
             num_new += _keep(client, entry, path)
         except KnowledgeError as error:
+            logger.warning("%s", error)
             failed.append(str(error))
             in_a_row += 1
             if in_a_row == _MAX_FAILURES_IN_A_ROW:
@@ -87,6 +89,11 @@ def fetch_cvpr(
             _append(out, entry)
     if not papers:
         raise KnowledgeError(f"no paper of CVPR {year} could be fetched: {failed[0]}")
+    if untried := len(listed) - len(papers) - len(failed):
+        raise KnowledgeError(
+            f"{in_a_row} papers in a row could not be fetched, {untried} more were not tried, {len(papers)} are in "
+            f"{out}; the same command goes on later: {failed[-1]}"
+        )
     return Fetched(tuple(papers), num_new, tuple(failed))
 
 
@@ -217,6 +224,8 @@ class _Client:
         try:
             return self._request(url).decode("utf-8", errors="replace").splitlines()
         except urllib.error.HTTPError as error:
+            if error.code == 429 or error.code >= 500:
+                raise KnowledgeError(f"{url}: cannot be fetched: {error.code} {error.reason}; try later") from error
             # No such file means that nothing is forbidden; a refusal means that everything is.
             return ["User-agent: *", "Disallow: /"] if error.code in {401, 403} else []
         except (OSError, HTTPException) as error:
@@ -232,6 +241,8 @@ class _Client:
             self._last = time.monotonic()
         if len(data) > _MAX_BYTES:
             raise KnowledgeError(f"{url}: is larger than {_MAX_BYTES} bytes")
+        if reply.length:  # what is missing of the length that was told: `read` with a limit does not mind
+            raise IncompleteRead(data, reply.length)
         return data
 
 

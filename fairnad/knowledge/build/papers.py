@@ -76,6 +76,8 @@ def read_paper(path: Path) -> Paper:
         if not data.strip():
             raise KnowledgeError("empty: it holds nothing")
         rows = read_pdf(data) if is_pdf(path) else read_text(data)
+        if not rows:
+            raise KnowledgeError("no text: it holds nothing but what stands on every page")
     except KnowledgeError as error:
         raise KnowledgeError(f"{path}: {error}") from error
     return _understand(rows, path.name, hashlib.sha256(data).hexdigest())

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import heapq
 import logging
+import queue
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -141,6 +142,7 @@ class _Build:
     _waiting: deque[_Job] = field(default_factory=deque)
     _ready: list[tuple[int, int, _Job]] = field(default_factory=list)
     _running: dict[Future[_Found], _Job] = field(default_factory=dict)
+    _done: queue.SimpleQueue[Future[_Found]] = field(default_factory=queue.SimpleQueue)
     _num_asking: int = 0
     _fatal: FairNADError | None = None
     _answers: int = 0
@@ -155,8 +157,7 @@ class _Build:
         self._take_up()
         told(self._progress())
         while self._start(start):
-            done, _ = wait(self._running, return_when=FIRST_COMPLETED)
-            self._take([(future, self._running.pop(future)) for future in done])
+            self._take([(future, self._running.pop(future)) for future in self._next_done()])
             told(self._progress())
         if self._fatal is not None:
             raise self._fatal
@@ -186,15 +187,26 @@ class _Build:
         while self._waiting and len(self._running) + len(self._ready) < _PAPERS_AHEAD * self.num_calls:
             job = self._waiting.popleft()
             if job.is_to_be_read:
-                self._running[start(job)] = job
+                self._run(start, job)
             else:
                 self._make_ready(job)
         while self._ready and self._num_asking < self.num_calls:
             # The longest way to go comes first: so the last calls of all end together.
             job = heapq.heappop(self._ready)[-1]
-            self._running[start(job)] = job
+            self._run(start, job)
             self._num_asking += 1
         return bool(self._running)
+
+    def _run(self, start: Callable[[_Job], Future[_Found]], job: _Job) -> None:
+        future = start(job)
+        self._running[future] = job
+        future.add_done_callback(self._done.put)
+
+    def _next_done(self) -> Iterator[Future[_Found]]:
+        """Yield what is done; waits for the first."""
+        yield self._done.get()
+        while not self._done.empty():
+            yield self._done.get()
 
     def _take(self, done: Iterable[tuple[Future[_Found], _Job]]) -> None:
         """Record what came back, in one transaction, and make the next steps ready."""

@@ -22,7 +22,10 @@ _CHARACTERS = str.maketrans(
     }
 )
 # TeX prints an accent as a character of its own, before its letter.
-_ACCENTS = {"\u00b4": "\u0301", "\u00a8": "\u0308", "\u02c7": "\u030c", "\u02c6": "\u0302", "\u02dc": "\u0303"}
+_ACCENTS = {
+    **{"\u00b4": "\u0301", "\u00a8": "\u0308", "\u02c7": "\u030c", "\u02c6": "\u0302", "\u02dc": "\u0303"},
+    **{"\u0060": "\u0300", "\u02da": "\u030a", "\u02d8": "\u0306", "\u02dd": "\u030b", "\u00b8": "\u0327"},
+}
 _ACCENTED = re.compile(f"([{''.join(_ACCENTS)}])([A-Za-z\u0131])")
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
 _WORD = re.compile(r"[^\W\d_]+(?:-[^\W\d_]+)*")

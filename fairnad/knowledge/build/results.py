@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
 
 from fairnad.knowledge.build.duplicates import merge_duplicates
 from fairnad.knowledge.build.openaccess import Listed
@@ -36,13 +38,12 @@ def compose(
     tagged: Mapping[str, Result],
     *,
     grade: str,
-    listed: Iterable[Listed] = (),
+    listed: Mapping[Path, Listed] = MappingProxyType({}),
 ) -> Outcome:
     """Return what the steps say of `sources`, in their order, whenever each step was done.
 
     `listed` is what is known of papers that were fetched: it tells their authors better than a reader of PDFs.
     """
-    known = {entry.file: entry for entry in listed}
     kept, rejected, dropped = 0, Counter[str](), Counter[str]()
     candidates: list[Candidate] = []
     lines: list[IdeaLine] = []
@@ -55,7 +56,7 @@ def compose(
             continue
         candidates += ideas
         dropped.update(one.why for one in ideas if one.place is None)
-        entry = known.get(source.path.name)
+        entry = listed.get(source.path)
         lines += [_line(one, papers[source.sha256], source, entry, grade) for one in ideas if one.place is not None]
     fewer = merged(lines)
     return Outcome(fewer, kept, rejected, len(candidates), dropped, len(lines) - len(fewer))

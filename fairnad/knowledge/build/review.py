@@ -10,9 +10,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from typing import Annotated
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 from fairnad.errors import KnowledgeError, nearest
 from fairnad.knowledge.attributes import Attribute, AttributeTree, explain
@@ -26,6 +27,7 @@ __all__ = [
     "Patch",
     "apply_patch",
     "check_patch",
+    "check_taken",
     "flags",
     "patched",
     "read_patch",
@@ -61,7 +63,7 @@ class Patch:
         wanted = {key(new) for new in later.rename.values()}
         return Patch(
             {old: new for old, new in self.rename.items() if (old, new) not in undone} | dict(later.rename),
-            {**self.move, **later.move},
+            {name: _moved_on(name, main, later) for name, main in self.move.items()} | dict(later.move),
             _union((name for name in self.remove if key(name) not in wanted), later.remove),
             _union(self.keep, later.keep),
         )
@@ -113,6 +115,22 @@ def check_patch(draft: TreeDraft, patch: Patch) -> None:
             known = dict.fromkeys(place.sub or place.main for place in places)
             raise KnowledgeError(f"attribute {name!r} is not in the tree: {nearest(name, known)}")
     apply_patch(draft.tree, patch)
+
+
+def check_taken(tree: AttributeTree, patch: Patch) -> None:
+    """Check that `tree` has the corrections of `patch`, which earlier ones may stand in the way of.
+
+    Raises:
+        KnowledgeError: it has not.
+    """
+    subs = [place for place in tree.attributes if place.sub is not None]
+    gone = [*patch.remove, *(old for old, new in patch.rename.items() if key(old.rpartition(" / ")[2]) != key(new))]
+    left = [name for name in gone if any(_means(name, place) for place in subs)]
+    left += [
+        name for name, main in patch.move.items() if any(_means(name, place) and place.main != main for place in subs)
+    ]
+    if left:
+        raise KnowledgeError(f"{left[0]!r}: an earlier correction stands in the way of this one; edit {PATCH}")
 
 
 def read_patch(path: Path) -> Patch:
@@ -169,11 +187,14 @@ def retag_ideas(path: Path, patch: Patch, tree: AttributeTree) -> int:
     return count
 
 
+_Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
+
+
 class _PatchFile(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    rename: dict[str, str] = Field(default_factory=dict)
-    move: dict[str, str] = Field(default_factory=dict)
+    rename: dict[str, _Name] = Field(default_factory=dict)
+    move: dict[str, _Name] = Field(default_factory=dict)
     remove: tuple[str, ...] = ()
     keep: tuple[str, ...] = ()
 
@@ -231,6 +252,11 @@ def _corrected(place: Attribute, patch: Patch, mains: Mapping[str, Attribute]) -
             raise KnowledgeError(f"main category {main!r} is not known: {nearest(main, mains)}")
         place = replace(mains[main], sub=place.sub)
     return None if any(_means(name, place) for name in patch.remove) else place
+
+
+def _moved_on(name: str, main: str, later: Patch) -> str:
+    """Return the main category that `later` moves an attribute to from the one that it was moved to, or that one."""
+    return _value(later.move, Attribute("", "", main, name.rpartition(" / ")[2])) or main
 
 
 def _value(pairs: Mapping[str, str], place: Attribute) -> str | None:

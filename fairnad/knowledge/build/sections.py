@@ -77,9 +77,19 @@ def paragraphs(rows: Sequence[Row], body: float, known: Collection[str]) -> str:
 
 def pick_method(sections: Sequence[Section], title: str) -> tuple[Section, ...]:
     """Return the sections that tell the method: so named, or else those between introduction and experiments."""
-    named = tuple(section for section in sections if _METHOD.fullmatch(section.title))
-    if named:
-        return named
+    region = _between(sections, title)
+    end = sections.index(region[-1]) if region else len(sections)
+    # Behind the experiments "Model details" is an appendix; "Methods" may stand there.
+    named = [
+        section
+        for number, section in enumerate(sections)
+        if _METHOD.fullmatch(section.title) and (number <= end or "method" in section.title.lower())
+    ]
+    return tuple(named or region)
+
+
+def _between(sections: Sequence[Section], title: str) -> list[Section]:
+    """Return the sections between introduction and experiments."""
     about = set(words(title))
     region: list[Section] = []
     for section in sections:
@@ -91,7 +101,7 @@ def pick_method(sections: Sequence[Section], title: str) -> tuple[Section, ...]:
                 break
         elif not _BEFORE.search(section.title) and len(section.text) > 200:
             region.append(section)
-    return tuple(region)
+    return region
 
 
 def _blocks(rows: Sequence[Row], body: float) -> Iterator[list[Row]]:

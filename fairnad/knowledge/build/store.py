@@ -24,6 +24,7 @@ from fairnad.llm.spend import Spent
 __all__ = ["DATABASE", "KnownPaper", "StepRow", "Store"]
 
 DATABASE = "knowledge.db"
+_LOG = "log.jsonl"  # which appears beside it
 
 _VERSION = 1
 _TABLES: dict[str, Mapping[str, type]] = {
@@ -70,7 +71,7 @@ class Store:
 
     def __init__(self, folder: Path) -> None:
         self._stack = ExitStack()
-        places = () if (folder / DATABASE).exists() else (folder / DATABASE, folder / LOCK, folder)
+        places = () if (folder / DATABASE).exists() else (folder / DATABASE, folder / LOCK, folder / _LOG, folder)
         self._made = [path for path in places if not path.exists()]
         self._is_discarded = False
         try:

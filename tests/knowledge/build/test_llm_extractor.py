@@ -11,6 +11,7 @@ from fairnad.knowledge.build.papers import Paper, Section
 from fairnad.knowledge.build.steps import Candidate, Step
 from fairnad.llm.base import Finish, Reply
 from fairnad.llm.prompts import Prompts
+from fairnad.resources import resource
 
 TREE = AttributeTree.load()
 PROMPTS = Prompts()
@@ -107,6 +108,18 @@ def test_a_long_paper_is_read_by_the_parts_of_its_method():
     assert all(len(prompt.text) <= room for prompt, _ in llm.asked)
 
 
+def test_a_part_without_ideas_takes_none_from_the_others():
+    long = Paper("long.pdf", "T", (), "A.", (), "\n\n".join("A gate. " * 700 for _ in range(2)), (), "cd" * 32, ("x",))
+    none = ["There are no ideas in it."] * 2
+    room = longest_prompt(PROMPTS, TREE)
+    asked, _ = extractor(*none, "- Add two gates", room=room)
+    assert [one.text for one in asked.extract(long)] == ["Add two gates"]
+    asked, llm = extractor(*none, *none, room=room)
+    with pytest.raises(ReplyError, match="lists no idea"):
+        asked.extract(long)
+    assert len(llm.asked) == 4
+
+
 def test_parts_have_the_whole_text_and_no_more_than_is_allowed():
     text = "\n\n".join(["one " * 30, "two " * 400, "three " * 10])
     paper = Paper("p", "T", (), "A", (), text, (), "0", ())
@@ -174,3 +187,10 @@ def test_a_version_follows_prompts_and_tree(tmp_path):
     )
     changed = LLMExtractor(Scripted(), Prompts(tmp_path), TREE).versions
     assert [changed[step] == first[step] for step in Step] == [True, False, False]
+
+
+def test_a_version_follows_what_a_prompt_writes_for_each_idea(tmp_path):
+    shipped = resource("prompts", "tags.j2").read_text()
+    (tmp_path / "tags.j2").write_text(shipped.replace("{{ loop.index }}", "{{ loop.index }}."))
+    changed = LLMExtractor(Scripted(), Prompts(tmp_path), TREE).versions
+    assert [changed[step] == extractor()[0].versions[step] for step in Step] == [True, True, False]

@@ -32,6 +32,7 @@ class Site:
     def __init__(self):
         self.pages = {"/CVPR2023?day=all": LISTING.encode(), **PAPERS}
         self.statuses = {}
+        self.lengths = {}
         self.asked = []
         self.agents = set()
         site = self
@@ -43,6 +44,8 @@ class Site:
                 statuses = site.statuses.get(self.path)
                 status = statuses.pop(0) if statuses else 200 if self.path in site.pages else 404
                 self.send_response(status)
+                if self.path in site.lengths:
+                    self.send_header("Content-Length", str(site.lengths[self.path]))
                 self.end_headers()
                 if status == 200:
                     self.wfile.write(site.pages[self.path])
@@ -109,6 +112,36 @@ def test_robots_txt_is_respected(site, tmp_path):
     assert [path.name for path in fetched.papers] == ["One_paper.pdf"]
     assert "Two_paper.pdf: its robots.txt does not allow" in fetched.failed[0]
     assert not any("Two" in path for path in site.asked)
+
+
+def test_a_download_that_was_cut_short_is_no_paper(site, tmp_path):
+    path = "/content/CVPR2023/papers/One_paper.pdf"
+    site.lengths[path] = 9000
+    fetched = fetch(site, tmp_path)
+    assert "IncompleteRead" in fetched.failed[0]
+    assert not (tmp_path / "One_paper.pdf").exists()
+    site.lengths[path] = len(PAPERS[path])
+    assert fetch(site, tmp_path).num_new == 1
+
+
+def test_many_failures_in_a_row_end_it_and_say_what_is_left(site, tmp_path, caplog):
+    entry = '<dt class="ptitle">Lost</dt><dd>[<a href="/content/CVPR2023/papers/Lost{}.pdf">pdf</a>]</dd>'
+    site.pages["/CVPR2023?day=all"] += "".join(entry.format(number) for number in range(8)).encode()
+    told = r"5 papers in a row could not be fetched, 3 more were not tried, 2 are in .*; the same command goes on later"
+    with (
+        caplog.at_level("WARNING"),
+        pytest.raises(KnowledgeError, match=f"{told}: .*Lost4.pdf: cannot be fetched: 404"),
+    ):
+        fetch(site, tmp_path)
+    assert sum("cannot be fetched" in record.getMessage() for record in caplog.records) == 5
+    assert len(read_index(tmp_path)) == 2
+
+
+def test_a_site_in_trouble_does_not_allow_everything(site, tmp_path):
+    site.statuses["/robots.txt"] = [503]
+    with pytest.raises(KnowledgeError, match=r"robots.txt: cannot be fetched: 503 .*; try later"):
+        fetch(site, tmp_path)
+    assert site.asked == ["/robots.txt"]
 
 
 @pytest.mark.parametrize("robots", [b"User-agent: *\nDisallow: /\n", None])

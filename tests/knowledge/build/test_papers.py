@@ -14,6 +14,7 @@ from fairnad.commands.paper import show_papers
 from fairnad.errors import KnowledgeError
 from fairnad.knowledge.build import prose
 from fairnad.knowledge.build.papers import find_papers, read_paper
+from fairnad.knowledge.build.sections import Section, pick_method
 from tests.knowledge.build.printed import (
     ABSTRACT,
     AUTHORS,
@@ -57,6 +58,34 @@ def test_every_layout_is_understood(style, tmp_path):
     everything = " ".join(section.text for section in paper.sections)
     for unwanted in (CITED, style.stamp, style.running_head, style.note):
         assert unwanted is None or unwanted not in everything
+
+
+@pytest.mark.parametrize("turned", [90, 180, 270])
+def test_pages_that_are_shown_turned_are_read_as_shown(turned, two_columns, tmp_path):
+    turned_pages = pymupdf.open()
+    with pymupdf.open(stream=two_columns) as document:
+        for number, page in enumerate(document):
+            width, height = page.rect.width, page.rect.height
+            new = (
+                turned_pages.new_page(width=height, height=width)
+                if turned != 180
+                else turned_pages.new_page(-1, width, height)
+            )
+            new.show_pdf_page(new.rect, document, number, rotate=turned)
+            new.set_rotation(turned)
+    paper, upright = read(turned_pages.tobytes(), tmp_path), read(two_columns, tmp_path)
+    assert (paper.title, paper.abstract, paper.method) == (upright.title, upright.abstract, upright.method)
+
+
+def test_an_appendix_is_not_the_method():
+    def picked(*titles):
+        sections = [Section(title, "A sentence of it. " * 20, page) for page, title in enumerate(titles)]
+        return [section.title for section in pick_method(sections, "Gates")]
+
+    assert picked("Introduction", "Gated Shortcuts", "Experiments", "Model Details") == ["Gated Shortcuts"]
+    assert picked("Introduction", "Our Method", "Experiments", "Model Details") == ["Our Method"]
+    assert picked("Main", "Results", "Discussion", "Methods") == ["Methods"]
+    assert picked("Introduction", "Experiments", "Model Details") == ["Model Details"]
 
 
 def test_sections_without_numbers_and_an_abstract_without_its_name(tmp_path):
@@ -171,6 +200,10 @@ def test_ligatures_and_accents_are_letters():
         "efficient classification of different flows"
     )
     assert prose.clean("Wojciech Ma\u00b4nke, M\u00a8uller") == "Wojciech Ma\u0144ke, M\u00fcller"
+    assert (
+        prose.clean("Fran\u00b8cois, \u02daAngstr\u00a8om, Erd\u02ddos")
+        == "Fran\u00e7ois, \u00c5ngstr\u00f6m, Erd\u0151s"
+    )
 
 
 def test_ligatures_of_a_font_are_letters(tmp_path):
@@ -236,12 +269,14 @@ def test_markdown_is_a_paper(tmp_path):
     assert paper.method == f"Our approach\n\n{OWN_WORDS}\n\nDetails\n\nFew."
 
 
-def scanned():
+def scanned(stamp=""):
     document = pymupdf.open()
     picture = pymupdf.Pixmap(pymupdf.csGRAY, pymupdf.IRect(0, 0, 200, 200))
     picture.clear_with(200)
     for _ in range(3):
-        document.new_page().insert_image(pymupdf.Rect(0, 0, 500, 700), pixmap=picture)
+        page = document.new_page()
+        page.insert_image(pymupdf.Rect(0, 0, 500, 700), pixmap=picture)
+        page.insert_text((40, 830), stamp, fontsize=8)
     return document.tobytes()
 
 
@@ -253,6 +288,10 @@ def encrypted(data):
 UNUSABLE = {
     "encrypted": (encrypted, "encrypted"),
     "scanned": (lambda data: scanned(), "scan"),
+    "scanned and stamped": (
+        lambda data: scanned("Licensed to the library of the University of Examples, for its readers only"),
+        "no text",
+    ),
     "empty": (lambda data: b"", "empty"),
     "truncated": (lambda data: data[: len(data) // 2], "truncated"),
     "truncated early": (lambda data: data[:300], "truncated"),
@@ -275,6 +314,8 @@ def test_a_text_file_that_is_none_is_refused(tmp_path):
         read(b"\x00\x01\x02", tmp_path, "paper.txt")
     with pytest.raises(KnowledgeError, match="empty"):
         read(b" \n", tmp_path, "paper.md")
+    with pytest.raises(KnowledgeError, match=r"paper\.txt: no text"):
+        read(b"\xef\xbb\xbf", tmp_path, "paper.txt")
     with pytest.raises(KnowledgeError, match=r"absent\.pdf: cannot be read: No such file"):
         read_paper(tmp_path / "absent.pdf")
 

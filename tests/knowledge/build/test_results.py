@@ -26,7 +26,8 @@ TAGGED = {
 
 def test_lines_follow_the_papers_and_know_all_their_sources():
     url = "https://papers.example/b.pdf"
-    listed = [Listed("b.pdf", "More Gates", ("Chiara Esempio",), url, "https://papers.example")]
+    entry = Listed("b.pdf", "More Gates", ("Chiara Esempio",), url, "https://papers.example")
+    listed = {SOURCES[1].path: entry, Path("elsewhere/a.pdf"): entry}
     outcome = compose(SOURCES, PAPERS, JUDGED, TAGGED, grade="llm", listed=listed)
     assert [line.text for line in outcome.lines] == [GATE, "Pool tokens over axes"]
     gate = outcome.lines[0]

@@ -14,6 +14,7 @@ from fairnad.knowledge.build.review import (
     Patch,
     apply_patch,
     check_patch,
+    check_taken,
     flags,
     patched,
     read_patch,
@@ -166,6 +167,23 @@ def test_what_is_said_later_holds():
     assert first | Patch(remove=("d", "c"), keep=("k",)) == Patch(rename={"a": "b"}, remove=("c", "d"), keep=("k",))
 
 
+def test_a_later_move_goes_on_from_where_an_earlier_one_led():
+    first, later = Patch(move={"relu": "normalization"}), Patch(move={"normalization / relu": "activation"})
+    assert first | later == Patch(move={"relu": "activation", "normalization / relu": "activation"})
+
+
+def test_a_correction_that_an_earlier_one_undoes_is_told():
+    draft = patched(DRAFT, Patch(move={"relu": "efficient convolution"}))
+    for patch in (
+        Patch(rename={"efficient convolution / relu": "x"}),
+        Patch(move={"relu": "activation"}),
+        Patch(remove=("relu",)),
+    ):
+        with pytest.raises(KnowledgeError, match="relu': an earlier correction stands in the way"):
+            check_taken(draft.tree, patch)
+        check_taken(patched(draft, patch).tree, patch)
+
+
 def test_a_patch_comes_back_and_says_what_it_is(tmp_path):
     patch = Patch({"a: b": "c"}, {"d": "activation"}, ("e", "activation / f"), ("gr\u00fcn",))
     path = tmp_path / "attributes.patch.yaml"
@@ -179,7 +197,12 @@ def test_a_patch_comes_back_and_says_what_it_is(tmp_path):
 
 @pytest.mark.parametrize(
     ("text", "told"),
-    [("rename: [", "is no YAML"), ("renames: {a: b}", "'renames' is not known; keys are rename"), ("- a", "keys are")],
+    [
+        ("rename: {a: ' '}", "rename / a: .* at least 1 character"),
+        ("rename: [", "is no YAML"),
+        ("renames: {a: b}", "'renames' is not known; keys are rename"),
+        ("- a", "keys are"),
+    ],
 )
 def test_a_broken_patch_is_told(tmp_path, text, told):
     path = tmp_path / "attributes.patch.yaml"
