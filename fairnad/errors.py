@@ -61,6 +61,11 @@ class LLMError(FairNADError):
         super().__init__(message)
         self.kind = kind
 
+    @property
+    def is_of_one_prompt(self) -> bool:
+        """Whether another prompt may fare better."""
+        return self.kind in ("timeout", "context_length")
+
 
 class ReplyError(LLMError):
     """A reply that is not what was asked for. `kind` is one word, such as "no_code"."""

@@ -11,10 +11,8 @@ __all__ = ["JournaledLLM"]
 
 logger = logging.getLogger(__name__)
 
-_NO_ANSWER = frozenset({"timeout", "context_length"})
-"""A fault of this prompt: it would be met again at every resume, so the next idea is tried instead ..."""
 _MOST_UNANSWERED = 4
-"""... but so many in a row are a fault of the endpoint."""
+"""A fault of one prompt would be met again at every resume; so many in a row are a fault of the endpoint."""
 
 
 class JournaledLLM:
@@ -48,7 +46,7 @@ class JournaledLLM:
             raise  # nothing was asked
         except LLMError as error:
             self._unanswered += 1
-            if error.kind not in _NO_ANSWER or self._unanswered > self._most_unanswered:
+            if not error.is_of_one_prompt or self._unanswered > self._most_unanswered:
                 self._journal.record(service, prompt, None, f"{error.kind}: {error}")
                 raise
             logger.warning("%s", error)

@@ -70,8 +70,9 @@ def test_only_what_the_class_uses_comes_with_it():
 
 def test_a_constant_may_have_the_name_of_a_variable_of_the_parent():
     text = "identity = 3\n\n\nclass Gate(nn.Module):\n    def forward(self, x):\n        return x * identity\n"
-    assert "identity = " in BASE.replace("shortcut = ", "identity = ")
-    assert "\nidentity = 3\n" in merge(BASE.replace("shortcut = ", "identity = "), text, wanted="Gate")
+    parent = BASE.replace("-> torch.Tensor:\n", "-> torch.Tensor:\n        identity = x\n")
+    assert "identity = x" in parent
+    assert "\nidentity = 3\n" in merge(parent, text, wanted="Gate")
 
 
 def test_a_class_of_the_same_name_takes_the_place_of_the_old_one():

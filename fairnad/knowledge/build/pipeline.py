@@ -30,8 +30,6 @@ _STEPS = tuple(Step)
 _CALLS_AHEAD = 2  # threads for each call: prompts are written and replies recorded while other calls are under way
 _PAPERS_AHEAD = 2  # papers in memory for each thread, so that the next call is always at hand
 _PATIENCE = 16  # failures without any success, after which nothing good is expected
-# What an endpoint says of one prompt; anything else would happen to the next paper too.
-_OF_ONE_PAPER = frozenset({"context_length", "timeout", "bad_request"})
 
 _Found = Paper | Result
 
@@ -258,7 +256,7 @@ class _Build:
             self._skip(job, "cannot be read", f"{path}: {why}")
             # What is wrong with the file stays so; what befell its reader is told, and tried again by the next run.
             return [] if isinstance(error, ReadingError) else [KnownPaper(job.source.sha256, path.name, error=why)]
-        if isinstance(error, ReplyError) or (isinstance(error, LLMError) and error.kind in _OF_ONE_PAPER):
+        if isinstance(error, ReplyError) or (isinstance(error, LLMError) and _is_of_one_paper(error)):
             reason = "the reply cannot be read" if isinstance(error, ReplyError) else "no reply"
             self._skip(job, reason, f"{path}: {job.step.value}: {error}")
             self._failures += 1
@@ -297,6 +295,11 @@ class _Build:
             ideas=self._ideas,
             share=1.0 - self._steps_left / max(1, len(_STEPS) * len(self.sources)),
         )
+
+
+def _is_of_one_paper(error: LLMError) -> bool:
+    """Return whether the next paper may fare better."""
+    return error.is_of_one_prompt or error.kind == "bad_request"
 
 
 def _known_paper(source: Source, paper: Paper) -> KnownPaper:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+import logging
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -20,12 +21,12 @@ from typing import TYPE_CHECKING
 import yaml
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
-from fairnad.errors import KnowledgeError, ReplyError, nearest
+from fairnad.errors import KnowledgeError, LLMError, ReplyError, nearest
 from fairnad.knowledge.attributes import MAIN_CATEGORIES, Attribute, AttributeTree, explain
 from fairnad.knowledge.build.draft import Flag, FlagKind, TreeDraft
 from fairnad.knowledge.build.model_source import model_source
 from fairnad.knowledge.build.names import Synonyms, key
-from fairnad.llm.base import LLM, Reply, Service
+from fairnad.llm.base import LLM, Finish, Reply, Service
 from fairnad.llm.replies import NamedAttributes, read_attributes
 from fairnad.resources import resource
 
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
     from fairnad.llm.prompts import Prompts
 
 __all__ = ["REFERENCES", "Entry", "Reference", "Template", "asker", "build_tree", "load_template", "reference_sources"]
+
+logger = logging.getLogger(__name__)
 
 REFERENCES: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "ResNet": ("torchvision", "resnet", ("resnet50",)),
@@ -114,13 +117,24 @@ def load_template(path: Path | None = None) -> Template:
 
 
 def asker(llm: LLM, prompts: Prompts, template: Template, *, attempts: int = 2) -> Callable[[Reference], Reply]:
-    """Return what asks `llm` for the attributes of a reference, again where a reply cannot be read."""
+    """Return what asks `llm` for the attributes of a reference, again where a reply cannot be read.
+
+    A reference that is too long for it, or takes it too long, has an empty reply: it is flagged, and the others count.
+    """
 
     def ask(reference: Reference) -> Reply:
         prompt = prompts.render("attributes", template=template, source=reference.source)
         source = hashlib.sha256(reference.source.encode()).hexdigest()[:16]
         for number in range(attempts):
-            reply = llm.complete(prompt, Service(f"attributes of {reference.name} ({source}) by {llm.name}", number))
+            try:
+                reply = llm.complete(
+                    prompt, Service(f"attributes of {reference.name} ({source}) by {llm.name}", number)
+                )
+            except LLMError as error:
+                if not error.is_of_one_prompt:
+                    raise
+                logger.warning("%s: %s", reference.name, error)
+                return Reply("", Finish.OTHER)
             if isinstance(_read(reply), tuple):
                 break
         return reply

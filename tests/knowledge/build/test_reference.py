@@ -216,6 +216,21 @@ def test_the_question_shows_the_template_and_the_source_and_is_asked_again():
         assert main in prompt.text
 
 
+@pytest.mark.parametrize("kind", ["timeout", "context_length"])
+def test_a_reference_that_is_too_much_for_the_model_ends_no_build(kind):
+    class Limited(Scripted):
+        def complete(self, prompt, service):
+            if "Swin" in service.served:
+                raise LLMError("too much", kind=kind)
+            return super().complete(prompt, service)
+
+    ask = asker(Limited(RESNET), Prompts(), load_template())
+    draft = build_tree(references("Swin", "ResNet"), ask, load_template(), workers=1)
+    assert [flag.detail.partition(":")[0] for flag in draft.flags if flag.kind is FlagKind.UNREAD] == ["Swin"]
+    with pytest.raises(LLMError, match="nothing is left"):
+        asker(Scripted(), Prompts(), load_template())(references("ResNet")[0])
+
+
 def test_the_last_reply_stands_where_none_can_be_read():
     llm = Scripted("no", "nor this", RESNET)
     assert asker(llm, Prompts(), load_template())(references("ResNet")[0]).text == "nor this"
