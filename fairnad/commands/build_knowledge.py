@@ -81,7 +81,8 @@ def build_knowledge(
         raise ConfigError("name a folder of papers, or fetch some: --cvpr YEAR")
     if tree is not None and reference:
         raise ConfigError("--tree gives the attribute tree and --reference builds one: choose")
-    settings = load_config(config, [*_endpoint(llm), *(set_ or [])])
+    with loading():
+        settings = load_config(config, [*_endpoint(llm), *(set_ or [])])
     has_llm = settings.llm.base_url is not None
     plan = Plan(
         papers=papers,

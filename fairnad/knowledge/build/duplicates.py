@@ -8,6 +8,9 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 
+import numpy as np
+from numpy.typing import NDArray
+
 __all__ = ["merge_duplicates"]
 
 _WORD = re.compile(r"[a-z0-9]+")
@@ -17,7 +20,6 @@ _EMPTY_WORDS = re.compile(
     r"an?|the|this|that|their|its?|which|and|or|are|is|be|can|as|at|by|for|from|in|into|of|on|to|with|we"
     r"|us(e|es|ed|ing)|(utiliz|introduc|incorporat|integrat)(e|ing)|(employ|adopt|implement|apply|design)(ing)?"
 )
-_PRIME = (1 << 61) - 1
 
 
 def merge_duplicates(texts: Sequence[str]) -> tuple[tuple[int, ...], ...]:
@@ -26,7 +28,7 @@ def merge_duplicates(texts: Sequence[str]) -> tuple[tuple[int, ...], ...]:
     An idea joins the group of the first idea that it is like: so a chain of small differences does not grow.
     """
     sets = [_stems(text) for text in texts]
-    buckets: dict[tuple[int, ...], list[int]] = defaultdict(list)
+    buckets: dict[tuple[int, bytes], list[int]] = defaultdict(list)
     groups: dict[int, list[int]] = {}
     for index, stems in enumerate(sets):
         keys = list(_keys(stems))
@@ -53,26 +55,22 @@ def _stems(text: str) -> frozenset[str]:
     return frozenset(word[:6] for word in words if not _EMPTY_WORDS.fullmatch(word)) or frozenset(words)
 
 
-def _keys(stems: frozenset[str]) -> Iterator[tuple[int, ...]]:
+def _keys(stems: frozenset[str]) -> Iterator[tuple[int, bytes]]:
     """Yield the bucket of each band: equal sets share all of them, sets that are alike some."""
-    least = list(map(min, zip(*map(_hashes, stems or ("",)), strict=True)))
+    least = np.minimum.reduce([_hashes(stem) for stem in stems or ("",)])
     for band in range(_BANDS):
-        yield (band, *least[band * _ROWS : (band + 1) * _ROWS])
+        yield band, least[band * _ROWS : (band + 1) * _ROWS].tobytes()
 
 
 @lru_cache(maxsize=1 << 15)
-def _hashes(stem: str) -> tuple[int, ...]:
+def _hashes(stem: str) -> NDArray[np.uint64]:
     """Return a hash of `stem` for each row; ideas have few different words, so each is computed once."""
-    one = int.from_bytes(hashlib.blake2b(stem.encode(), digest_size=7).digest(), "big")
-    return tuple(
-        (multiplier * one + offset) % _PRIME for multiplier, offset in zip(_MULTIPLIERS, _OFFSETS, strict=True)
-    )
+    return _MULTIPLIERS * _number(stem)
 
 
-def _constants(name: str) -> list[int]:
-    # The same in every process, unlike the hash of a string.
-    parts = (hashlib.blake2b(f"{name} {row}".encode(), digest_size=7).digest() for row in range(_BANDS * _ROWS))
-    return [1 + int.from_bytes(part, "big") for part in parts]
+def _number(text: str) -> np.uint64:
+    """Return an odd number, the same in every process, unlike the hash of a string."""
+    return np.uint64(int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big") | 1)
 
 
-_MULTIPLIERS, _OFFSETS = _constants("multiplier"), _constants("offset")
+_MULTIPLIERS = np.array([_number(f"multiplier {row}") for row in range(_BANDS * _ROWS)])

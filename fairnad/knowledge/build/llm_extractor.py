@@ -51,6 +51,7 @@ class LLMExtractor:
         room: int | None = None,
         close: Callable[[], None] = lambda: None,
     ) -> None:
+        off_topic("")  # reads the words that ideas are judged by: else each thread would, at its first idea
         self.close = close
         self._llm, self._prompts, self._tree = llm, prompts, tree
         empty = _empty(prompts, tree)
