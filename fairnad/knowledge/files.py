@@ -10,12 +10,11 @@ from pathlib import Path
 
 from fairnad.errors import KnowledgeError
 from fairnad.knowledge.attributes import AttributeTree
-from fairnad.knowledge.ideas import IdeaLine, read_line
+from fairnad.knowledge.ideas import MAX_WORDS, IdeaLine, read_line
 from fairnad.knowledge.wording import telling_words
 
 __all__ = [
     "IDEAS",
-    "MAX_WORDS",
     "TREE",
     "Finding",
     "KnowledgeFiles",
@@ -27,8 +26,6 @@ __all__ = [
 
 IDEAS = "ideas.jsonl"
 TREE = "attributes.json"
-MAX_WORDS = 49
-"""An idea has fewer than 50 words (paper, F.2.2)."""
 _EMPTY = "empty category"
 _WEAK = "weak evidence"
 _LEAST_SHARE = 0.45

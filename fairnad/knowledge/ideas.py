@@ -16,7 +16,10 @@ from fairnad.knowledge.attributes import Attribute, AttributeTree, explain
 from fairnad.records import Idea
 from fairnad.resources import resource
 
-__all__ = ["Evidence", "IdeaDatabase", "IdeaLine", "SamplingLevel", "read_line", "read_lines"]
+__all__ = ["MAX_WORDS", "Evidence", "IdeaDatabase", "IdeaLine", "SamplingLevel", "read_line", "read_lines"]
+
+MAX_WORDS = 49
+"""An idea has fewer than 50 words (paper, F.2.2)."""
 
 _Key = tuple[str | None, ...]
 """The tags that the ideas of one group share."""

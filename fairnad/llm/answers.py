@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-__all__ = ["Answer", "answer_of", "plain_characters"]
+from fairnad.errors import ReplyError
+
+__all__ = ["Answer", "answer_of", "plain_characters", "text_of"]
 
 _INVISIBLE = "\u00ad\u200b\u200c\u200d\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2060\u2066\u2067\u2068\u2069\ufeff"
 _SPACES = "\u00a0\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u202f\u205f\u3000"
@@ -67,6 +69,18 @@ def answer_of(reply: str) -> Answer:
     if not is_thinking:
         kept.append(text[position:])
     return Answer("".join(kept), is_cut=is_thinking)
+
+
+def text_of(reply: str) -> str:
+    """Return the text of the answer in `reply`.
+
+    Raises:
+        ReplyError: there is none: "truncated" if the model was still thinking, else "empty".
+    """
+    answer = answer_of(reply)
+    if not answer.text.strip():
+        raise ReplyError("truncated" if answer.is_cut else "empty", "the reply holds no answer")
+    return answer.text
 
 
 def _closes(mark: re.Match[str]) -> bool:

@@ -6,13 +6,11 @@ import re
 from itertools import pairwise
 
 from fairnad.errors import ReplyError
-from fairnad.llm.answers import answer_of
+from fairnad.knowledge.ideas import MAX_WORDS
+from fairnad.llm.answers import text_of
 from fairnad.llm.loose_json import Json, value_at
 
-__all__ = ["MAX_IDEA_WORDS", "read_idea_line", "read_ideas"]
-
-MAX_IDEA_WORDS = 49
-"""Ideas are to have less than 50 words (paper, F.2.2)."""
+__all__ = ["read_idea_line", "read_ideas"]
 
 _BULLET = re.compile(
     r"([ \t]*)(?:\*(?!\*)|[-+\u2022\u2023\u25e6\u25aa\u25cf\u00b7\u2013\u2014\u2192]|[(\[]?\d{1,3}[.)\]:]|"
@@ -42,17 +40,17 @@ def read_ideas(reply: str) -> tuple[str, ...]:
     Raises:
         ReplyError: "empty", "truncated" or "bad_json" for broken JSON, "no_ideas" where nothing is left.
     """
-    text = _text(reply)
+    text = text_of(reply)
     lines = [line for line in text.split("\n") if not _FENCE_LINE.match(line)]
     body = "\n".join(lines).strip()
     data = _JSON_START.search(body)
     listed = _from_json(body, data.start()) if data else _from_lines(lines)
-    ideas = [idea for idea in map(_plain, listed) if 1 < len(idea.split()) <= MAX_IDEA_WORDS]
+    ideas = [idea for idea in map(_plain, listed) if 1 < len(idea.split()) <= MAX_WORDS]
     unique: dict[str, str] = {}
     for idea in ideas:
         unique.setdefault(idea.casefold(), idea)
     if not unique:
-        raise ReplyError("no_ideas", f"the reply lists no idea of 2 to {MAX_IDEA_WORDS} words")
+        raise ReplyError("no_ideas", f"the reply lists no idea of 2 to {MAX_WORDS} words")
     return tuple(unique.values())
 
 
@@ -62,7 +60,7 @@ def read_idea_line(reply: str) -> str:
     Raises:
         ReplyError: "empty", or "missing_section" where there is no such line.
     """
-    text = _text(reply)
+    text = text_of(reply)
     code = _CODE.search(text)
     lines = [(match.start(), _line_or_next(text, match)) for match in _IDEA_LINE.finditer(text)]
     filled = [(start, idea) for start, idea in lines if idea]
@@ -70,13 +68,6 @@ def read_idea_line(reply: str) -> str:
     if not filled:
         raise ReplyError("missing_section", "the reply has no line that starts with `Idea:`")
     return before[-1] if before else filled[0][1]
-
-
-def _text(reply: str) -> str:
-    answer = answer_of(reply)
-    if not answer.text.strip():
-        raise ReplyError("truncated" if answer.is_cut else "empty", "the reply holds no answer")
-    return answer.text
 
 
 def _line_or_next(text: str, match: re.Match[str]) -> str:

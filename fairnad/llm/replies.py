@@ -12,7 +12,7 @@ from difflib import get_close_matches
 
 from fairnad.errors import ReplyError, nearest
 from fairnad.knowledge.attributes import MAIN_CATEGORIES, Attribute
-from fairnad.llm.answers import answer_of
+from fairnad.llm.answers import text_of
 from fairnad.llm.code_replies import extract_code, read_class, read_edits
 from fairnad.llm.idea_lists import read_idea_line, read_ideas
 from fairnad.llm.loose_json import Json, members_at, value_at
@@ -132,18 +132,11 @@ def read_attributes(reply: str) -> tuple[NamedAttributes, ...]:
         ReplyError: "empty", "missing_section", "truncated", "bad_json", or "bad_fields" where a level is not known or
             a category holds something else than names.
     """
-    sections = _sections(re.sub("[\u201c\u201d]", '"', _text(reply)))
+    sections = _sections(re.sub("[\u201c\u201d]", '"', text_of(reply)))
     for target in _TARGETS:
         if target not in sections:
             raise ReplyError("missing_section", f"the reply has no section {target.capitalize()}")
     return tuple(named for target in _TARGETS for named in _named(target, sections[target]))
-
-
-def _text(reply: str) -> str:
-    answer = answer_of(reply)
-    if not answer.text.strip():
-        raise ReplyError("truncated" if answer.is_cut else "empty", "the reply holds no answer")
-    return answer.text
 
 
 def _marked_values(reply: str) -> list[str]:
@@ -152,7 +145,7 @@ def _marked_values(reply: str) -> list[str]:
     Raises:
         ReplyError: "empty" or "no_response_marker".
     """
-    text = _text(reply)
+    text = text_of(reply)
     marks = next((marks for marker in _MARKERS if (marks := list(marker.finditer(text)))), None)
     if marks is None:
         raise ReplyError("no_response_marker", "the reply has no ##response##")

@@ -14,10 +14,10 @@ from fairnad.knowledge.attributes import Attribute, AttributeTree
 from fairnad.knowledge.build.places import Tagged, tag_idea
 from fairnad.knowledge.build.relevance import relevance
 from fairnad.knowledge.build.vocabulary import plain, vocabulary
+from fairnad.knowledge.ideas import MAX_WORDS
 
 __all__ = ["FoundIdea", "PaperText", "Verdict", "extract_ideas", "judge_abstract"]
 
-_MOST_WORDS = 49  # an idea has fewer than 50
 _FEWEST_WORDS, _LONGEST_SENTENCE = 8, 90
 _MOST_IDEAS = 12  # of one paper, the best by score
 _BEST_SENTENCES = 3  # of an abstract: the others tell of results and of the problem
@@ -161,8 +161,8 @@ def _shortened(sentence: str) -> str:
     """Return `sentence` without citations and opening words, cut behind a clause to fewer than 50 words."""
     text = _OPENING.sub("", _CITATION.sub("", sentence)).strip()
     text = text[:1].upper() + text[1:]
-    if len(text.split()) <= _MOST_WORDS:
+    if len(text.split()) <= MAX_WORDS:
         return text
-    head = " ".join(text.split()[:_MOST_WORDS])
+    head = " ".join(text.split()[:MAX_WORDS])
     ends = [match.start() for match in _CLAUSE_END.finditer(head) if match.start() > len(head) // 3]
     return head[: ends[-1]].rstrip(" ,;:") + "." if ends else head
