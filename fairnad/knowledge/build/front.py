@@ -22,6 +22,7 @@ _AFTER_ABSTRACT = re.compile(
     r"|(1|I)?[.\s]*introduction$|\u00a9|copyright|subject areas?|(table of )?contents$",
     re.IGNORECASE,
 )
+_KEYWORDS = re.compile(r"key ?-?words|index terms|ccs concepts|categories and subject|general terms", re.IGNORECASE)
 _CAPTION = re.compile(r"(fig(ure|\.)|table)\s*\d", re.IGNORECASE)
 _MASTHEAD = re.compile(
     r"((research|original|review|short|regular|open|full)\s)*(articles?|papers?|letters?|access|preprint|survey|report)$"
@@ -106,6 +107,8 @@ def _flow(rows: Sequence[Row], indices: range, own: Row) -> list[int]:
         block = list(group)
         size = max((rows[index] for index in block), key=lambda row: len(row.text)).size
         is_left = all(rows[index].x1 < own.x0 for index in block)
+        if chosen and not is_left and _KEYWORDS.match(rows[block[0]].text):
+            return chosen  # whatever the type of their heading
         if is_left or abs(size - own.size) > 0.5 or _CAPTION.match(rows[block[0]].text):
             continue
         for index in block:
@@ -161,14 +164,14 @@ def _goes_on(row: Row, following: Row) -> bool:
 
 
 def _authors(between: Sequence[Row]) -> tuple[str, ...]:
-    style: tuple[float, bool] | None = None
+    style: tuple[float, bool, bool] | None = None
     found: list[str] = []
     for row in sorted(between, key=lambda row: (round(row.y1 / 4), row.x0)):
-        names = [name for cell in row.plain.split("\t") for name in _names(cell)]
-        # What a name looks like is settled by the first: places often look like names.
-        if names and style in {None, (row.size, row.is_bold)}:
-            style = row.size, row.is_bold
-            found.extend(names)
+        for name in (name for cell in row.plain.split("\t") for name in _names(cell)):
+            # What a name looks like is settled by the first: places often look like names.
+            style = style or (row.size, row.is_bold, name.isupper())
+            if style == (row.size, row.is_bold, name.isupper()):
+                found.append(name)
     return tuple(dict.fromkeys(found))
 
 

@@ -134,10 +134,10 @@ def _sections(
     rows: Sequence[Row], headings: Sequence[Heading], front: Front, body: float, known: frozenset[str]
 ) -> tuple[Section, ...]:
     found = cut(rows, headings, front.end, body, known)
-    first = next((heading.first for heading in headings if heading.first >= front.end), None)
-    if first is None or not front.abstract:
+    first = next((heading for heading in headings if heading.first >= front.end), None)
+    if first is None or not front.abstract or "introduction" in first.title.lower():
         return found
-    opening = paragraphs(rows[front.end : first], body, known)
+    opening = paragraphs(rows[front.end : first.first], body, known)
     is_long = len(opening) > 500
     return (Section("Opening", opening, rows[front.end].page), *found) if is_long else found
 

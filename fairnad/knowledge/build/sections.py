@@ -25,6 +25,8 @@ _METHOD = re.compile(
     r"|(method|approach)(s|ology)?( and|:| of) .+",
     re.IGNORECASE,
 )
+_BEHIND = re.compile(r"(online |materials and )?methods?", re.IGNORECASE)
+"""Journals print these behind the discussion."""
 _BEFORE = re.compile(
     r"introduction|related|background|prior work|previous work|preliminar|motivation|problem (statement|formulation"
     r"|definition|setup)|data ?sets?\b|the data\b|notation|literature|abstract|overview of|review",
@@ -79,11 +81,13 @@ def pick_method(sections: Sequence[Section], title: str) -> tuple[Section, ...]:
     """Return the sections that tell the method: so named, or else those between introduction and experiments."""
     region = _between(sections, title)
     end = sections.index(region[-1]) if region else len(sections)
-    # Behind the experiments "Model details" is an appendix; "Methods" may stand there.
+    # Behind the experiments most are appendices.
     named = [
         section
         for number, section in enumerate(sections)
-        if _METHOD.fullmatch(section.title) and (number <= end or "method" in section.title.lower())
+        if _METHOD.fullmatch(section.title)
+        and (number <= end or _BEHIND.fullmatch(section.title))
+        and section.text  # none where a title stands over others
     ]
     return tuple(named or region)
 

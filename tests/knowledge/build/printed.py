@@ -137,19 +137,22 @@ def broken(text, width, size, font):
     yield row
 
 
-def print_paper(style, sections=BODY, num_sentences=30):
-    """Return the PDF of the paper in one style."""
+def print_paper(style, sections=BODY, num_sentences=30, authors=None, between=()):
+    """Return the PDF of the paper in one style; `between` are titles with texts, behind the abstract."""
     printer = Printer(style)
     for text, size in style.masthead:
         printer.centred(text, size)
     printer.y += 12
     printer.centred(TITLE, style.title_size, style.title_font)
     printer.y += 8
-    printer.centred(", ".join(AUTHORS), 11)
+    printer.centred(authors or ", ".join(AUTHORS), 11)
     printer.centred("Institute of Examples, Exampletown", 10, "tiit")
     printer.centred("{ada,bram,chiara}@example.org", 9)
     printer.columns_begin()
     print_abstract(printer)
+    for title, text in between:
+        plain_heading(printer, title)
+        printer.paragraph(text)
     for number, title in enumerate(sections, start=1):
         printer.heading(("I", "II", "III", "IV", "V")[number - 1] if "roman" in style.abstract else number, title)
         sentences = list(itertools.islice(itertools.cycle(SENTENCES), number, number + num_sentences))
@@ -160,11 +163,9 @@ def print_paper(style, sections=BODY, num_sentences=30):
     printer.heading("", "References") if style.numbering == "{title}" else plain_heading(printer, "References")
     for number in range(1, 20):
         printer.paragraph(f"[{number}] {CITED}", size=style.size - 1)
-    if style.stamp:
-        page = printer.document[0]
-        page.insert_text((30, 560), style.stamp, fontname="tiro", fontsize=20, rotate=90)
-    if style.note:
-        printer.document[0].insert_text((54, 740), style.note, fontname="tiro", fontsize=8)
+    page = printer.document[0]
+    page.insert_text((30, 560), style.stamp or "", fontname="tiro", fontsize=20, rotate=90)
+    page.insert_text((54, 740), style.note or "", fontname="tiro", fontsize=8)
     return printer.document.tobytes()
 
 

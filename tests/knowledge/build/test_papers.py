@@ -30,6 +30,7 @@ from tests.knowledge.build.printed import (
     text_width,
 )
 
+CONCEPTS = "Computing methodologies, neural networks. Permission to copy this work is granted. " * 8
 SHARED = Path(__file__).resolve().parents[3].parent / "shared" / "data" / "pdf"
 GOLDEN = json.loads((Path(__file__).parent / "golden_papers.json").read_text())
 
@@ -85,7 +86,14 @@ def test_an_appendix_is_not_the_method():
     assert picked("Introduction", "Gated Shortcuts", "Experiments", "Model Details") == ["Gated Shortcuts"]
     assert picked("Introduction", "Our Method", "Experiments", "Model Details") == ["Our Method"]
     assert picked("Main", "Results", "Discussion", "Methods") == ["Methods"]
+    assert picked("Introduction", "Gated Shortcuts", "Experiments", "Research Methods") == ["Gated Shortcuts"]
     assert picked("Introduction", "Experiments", "Model Details") == ["Model Details"]
+
+
+def test_a_title_over_other_titles_is_no_method_by_itself():
+    texts = {"Introduction": 20, "Method": 0, "Gates": 20, "Shortcuts": 20, "Results": 20}
+    sections = [Section(title, "A sentence of it. " * count, 1) for title, count in texts.items()]
+    assert [section.title for section in pick_method(sections, "Mixing")] == ["Gates", "Shortcuts"]
 
 
 def test_sections_without_numbers_and_an_abstract_without_its_name(tmp_path):
@@ -94,6 +102,20 @@ def test_sections_without_numbers_and_an_abstract_without_its_name(tmp_path):
     assert paper.abstract == ABSTRACT
     assert [section.title for section in paper.sections] == ["Results", "Discussion", "Methods"]
     assert paper.method.startswith("Methods\n\n")
+
+
+def test_what_stands_between_abstract_and_introduction_is_neither(tmp_path):
+    style = Style(columns=2, size=9, heading_size=11, abstract_size=9, is_upper=True)
+    paper = read(print_paper(style, between=(("CCS Concepts", CONCEPTS), ("Keywords", "gates, mixing"))), tmp_path)
+    assert paper.abstract == ABSTRACT
+    assert paper.sections[0].title == "INTRODUCTION"
+    assert "Permission" not in paper.method
+
+
+def test_names_in_capitals_are_not_places_in_small_letters(tmp_path):
+    names = "ADA EXAMPLE, Exampletown Works, Examplia and BRAM VAN DER PROEF, The Works, Examplia"
+    paper = read(print_paper(Style(), authors=names), tmp_path)
+    assert paper.authors == ("ADA EXAMPLE", "BRAM VAN DER PROEF")
 
 
 def test_small_capitals_are_words(tmp_path):
