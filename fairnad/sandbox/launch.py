@@ -61,6 +61,11 @@ _SIGNAL_FAILURES = {
         Failure.MEMORY,
         "the system ended the process, most likely for want of memory; make tensors smaller",
     ),
+    signal.SIGSYS: (
+        Failure.FORBIDDEN_OPERATION,
+        "a system call of native code (a connection, another process) is not allowed: a network only computes logits "
+        "from images; remove it",
+    ),
     signal.SIGXCPU: (Failure.TIMEOUT, "the process used more processor time than its time limit allows; compute less"),
 }
 

@@ -33,7 +33,10 @@ _FORBIDDEN_NAMES = _words(
     "fairnad torch._C torch.classes.load_library torch.compile torch.distributed torch.from_file torch.hub "
     "torch.jit.load torch.jit.save torch.load torch.multiprocessing torch.onnx torch.ops.load_library torch.package "
     "torch.save torch.serialization torch.utils._python_dispatch torch.utils.bundled_inputs torch.utils.cpp_extension "
-    "torch.utils.data torch.utils.flop_counter torch.utils.model_zoo torch.utils.tensorboard numpy.ctypeslib "
+    "torch.utils.data torch.utils.flop_counter torch.utils.model_zoo torch.utils.tensorboard "
+    "torch.autograd.profiler.profile torch.profiler.ExecutionTraceObserver torch.profiler.profile "
+    "torch.builtins torch.ctypes torch.glob torch.importlib torch.inspect torch.os torch.platform torch.sys "
+    "torch.threading torch.nn.functional.importlib numpy.ctypeslib "
     "numpy.fromfile numpy.load numpy.loadtxt numpy.memmap numpy.save numpy.savetxt numpy.savez "
     "numpy.savez_compressed types.CodeType"
 )

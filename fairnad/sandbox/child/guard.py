@@ -3,11 +3,11 @@
 A refusal ends the process on the spot, with its report, so generated code can neither catch nor undo it. All that the
 hook needs is bound when it is armed: replacing builtins or modules later changes nothing.
 
-This layer sees what the interpreter announces, and a few native functions that it replaces. It does not see other
-native code, `os.write` to an open descriptor, or code that finds the hook's own cells through frames. What such code
-could still reach is narrowed by `run`: no inherited descriptors, no secrets in the environment, limits on memory,
-files and time; and by the zygote, which ends whatever a child leaves behind. Kernel layers (seccomp, namespaces)
-would be entered in `run` too, just before this one.
+This layer sees what the interpreter announces, and a few native functions that it replaces, and says what was refused
+where. It does not see other native code, `os.write` to an open descriptor, or code that finds the hook's own cells
+through frames. For those the kernel stands behind it (`landlock`, `seccomp`), entered just before. What is left is
+narrowed by `run`: no inherited descriptors, no secrets in the environment, limits on memory, files and time; and by the
+zygote, which ends whatever a child leaves behind.
 """
 
 from __future__ import annotations

@@ -27,7 +27,8 @@ from fairnad.errors import FairNADError
 from fairnad.records import Failure
 from fairnad.sandbox.child.generated import Refused, build, load_network, phase
 from fairnad.sandbox.child.guard import UNREPORTED, Access, Reporter, arm, make_reporter, readable_places
-from fairnad.sandbox.child.landlock import confine_reading
+from fairnad.sandbox.child.landlock import confine_files
+from fairnad.sandbox.child.seccomp import confine_calls
 from fairnad.sandbox.wire import ForkRequest, Job, MeasureJob, PrepareJob, Report, TrainJob, parse_job
 
 __all__ = ["RUNNERS", "find", "main"]
@@ -75,7 +76,8 @@ def main(request: ForkRequest, *, parent: int) -> NoReturn:
                 find("fvcore.nn:FlopCountAnalysis")  # its import looks into files that a network may not read
             if not isinstance(job, PrepareJob):
                 access = _access(request.folder, job)
-                confine_reading((*access.readable, *access.writable))
+                confine_files(access.readable, (request.folder,), is_gpu=_uses_gpu(job))
+                confine_calls(is_gpu=_uses_gpu(job))
                 arm(access, reporter)
             report: Report = runner()
         except BaseException as error:  # noqa: BLE001 - generated code raises whatever it likes, SystemExit too
