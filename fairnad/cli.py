@@ -94,7 +94,6 @@ def search(
     given = {
         "dataset": dataset,
         "budget": budget,
-        "base.file" if base is not None and base.endswith(".py") else "base.name": base,
         "executor.slots": slots,
         "executor.device": device,
         "executor.streams_per_gpu": streams_per_gpu,
@@ -107,10 +106,14 @@ def search(
         "data_root": data_root,
         "split_dir": split_dir,
     }
+    given = {key: value for key, value in given.items() if value is not None}
+    if base is not None:
+        is_file = base.endswith(".py")
+        given |= {"base.file": base} if is_file else {"base.name": base, "base.file": None}
     if llm is not None:
         given["drafts.generator"] = "rules" if llm == "none" else "llm"
         given["llm.base_url"] = None if llm == "none" else llm
-    overrides = [f"{key}={json.dumps(value)}" for key, value in given.items() if value is not None]
+    overrides = [f"{key}={json.dumps(value, ensure_ascii=False)}" for key, value in given.items()]
     settings = _settings(config, dataset, [*overrides, *(set_ or [])])
     folder = Path("runs") / (
         run or f"{re.sub('[^a-z0-9-]+', '-', settings.dataset.lower())}-{datetime.now():%Y%m%d-%H%M%S}"
@@ -144,12 +147,18 @@ def retrain(
     from fairnad.logs import log_to
     from fairnad.search.retrain import retrain as retrain_child
 
-    if child != "best" and not child.isdigit():
-        raise ConfigError(f"child {child!r}: expected a number or 'best'")
+    child_id = _child_id(child)
     folder, console = begun_folder(run), Console()
     with stoppable(), log_to(folder, console=console):
-        done = retrain_child(folder, None if child == "best" else int(child), num_seeds=seeds)
+        done = retrain_child(folder, child_id, num_seeds=seeds)
     console.print(terminal.retrained(done))
+
+
+def _child_id(child: str) -> int | None:
+    """Return the id of the child that was named, None for the best one."""
+    if child != "best" and not child.isdecimal():
+        raise ConfigError(f"child {child!r}: expected a number or 'best'")
+    return None if child == "best" else int(child)
 
 
 @app.command(rich_help_panel=LOOK)
@@ -192,12 +201,12 @@ def lineage(
 def export(
     run: RunArgument,
     out: Annotated[Path, typer.Option(help="A new or empty folder.")],
-    child: Annotated[int | None, typer.Argument(metavar="[ID]", help="The child; the best one without it.")] = None,
+    child: Annotated[str, typer.Argument(metavar="[ID]", help="The child, or 'best'.")] = "best",
 ) -> None:
     """Write a network as a plain model.py with its weights and metrics; works while the search runs."""
     from fairnad.search.run import export_child
 
-    for path in export_child(begun_folder(run), child, out):
+    for path in export_child(begun_folder(run), _child_id(child), out):
         print(path)
 
 

@@ -17,6 +17,7 @@ FairNADError
 
 import difflib
 from collections.abc import Iterable
+from pathlib import Path
 
 __all__ = [
     "ConfigError",
@@ -30,6 +31,7 @@ __all__ = [
     "SandboxError",
     "SpendLimitError",
     "StoppedError",
+    "name_of",
     "nearest",
 ]
 
@@ -98,6 +100,11 @@ class StoppedError(FairNADError):
     """A person pressed Ctrl-C; the message says what to do next."""
 
     exit_status = 130
+
+
+def name_of(folder: Path) -> str:
+    """Return what a command is given to find the run in `folder`: its name, for those in ./runs."""
+    return folder.name if folder.parent == Path("runs") else str(folder)
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

@@ -14,6 +14,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from fairnad.errors import name_of
 from fairnad.history.lock import standing
 from fairnad.history.pass_rates import FailureKind
 from fairnad.history.store import History
@@ -185,9 +186,9 @@ def farewell(folder: Path, best: Child) -> RenderableType:
         Text(f"The best network of {folder} is child {best.id}: ", style="bold").append(
             f"{accuracy}, {costs_text(best.costs)}", style="bold green"
         ),
-        f"  fairnad lineage {folder.name} {best.id}",
-        f"  fairnad show {folder.name}",
-        f"  fairnad export {folder.name} --out best-network",
+        f"  fairnad lineage {name_of(folder)} {best.id}",
+        f"  fairnad show {name_of(folder)}",
+        f"  fairnad export {name_of(folder)} --out best-network",
     )
 
 

@@ -176,6 +176,12 @@ def test_a_base_that_does_not_run_is_refused_with_its_error(tmp_path, base, file
     assert not (tmp_path / "runs").exists()
 
 
+def test_a_base_by_name_is_taken_where_the_configuration_names_a_file(tmp_path):
+    (tmp_path / "own.yaml").write_text("dataset: cluttered-digits\nbase:\n  file: mine.py\n")
+    done = fairnad(tmp_path, "search", "--config", "own.yaml", "--base", "resnat", "--budget", "1")
+    assert (done.returncode, "the nearest known is 'resnet'" in done.stderr) == (2, True), done.stderr
+
+
 def test_a_run_name_that_is_taken_is_refused(tmp_path):
     (tmp_path / "runs" / "mine").mkdir(parents=True)
     (tmp_path / "runs" / "mine" / "notes.txt").write_text("precious")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from rich.console import Console
@@ -73,6 +74,8 @@ def test_before_a_stage_ends_the_time_of_the_trainings_is_told(history, tmp_path
 
 def test_a_run_whose_process_is_gone_does_not_say_that_it_runs(history, tmp_path):
     told = text(terminal.summary(history, tmp_path / "own"))
+    assert f"stopped before its end; `fairnad resume {tmp_path / 'own'}` goes on" in told
+    told = text(terminal.summary(history, Path("runs", "own")))
     assert "stopped before its end; `fairnad resume own` goes on" in told
 
 

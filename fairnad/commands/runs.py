@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fairnad.errors import HistoryError, StoppedError
+from fairnad.errors import HistoryError, StoppedError, name_of
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -40,7 +40,7 @@ def begun_folder(run: str) -> Path:
     folder = _run_folder(run)
     if not History.is_begun(folder):
         raise HistoryError(
-            f"{folder} holds no base: its start was cut short; `fairnad search --run {folder.name}` starts it anew"
+            f"{folder} holds no base: its start was cut short; `fairnad search --run {name_of(folder)}` starts it anew"
         )
     return folder
 
@@ -110,5 +110,5 @@ def _way_on(folder: Path) -> str:
     from fairnad.history.store import History
 
     if (folder / "history.db").is_file() and History.is_begun(folder):
-        return f"`fairnad resume {folder.name}` goes on"
+        return f"`fairnad resume {name_of(folder)}` goes on"
     return "nothing was recorded yet"

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from typing import Any
+
 from sqlite_utils import Database
 
 from fairnad.history.steps import SLOT_EMPTY
@@ -20,13 +23,20 @@ _TABLES = {
 _TIMES = {"created", "seconds", "step_seconds", "images_per_second", "peak_memory_bytes"}
 
 
-def load_content(db: Database) -> dict[str, list[dict[str, object]]]:
-    """Return the rows of each table."""
+def load_content(db: Database) -> dict[str, list[dict[str, Any]]]:
+    """Return the rows of each table. Decisions are counted without those that a stop kept from being recorded."""
     left_out = {"evaluations": _TIMES | {"id"}}
-    return {
+    content = {
         table: [
             {name: value for name, value in row.items() if name not in left_out.get(table, _TIMES)}
             for row in db.query(sql)
         ]
         for table, sql in _TABLES.items()
     }
+    for event in content["events"]:
+        event["data"] = json.loads(event["data"])
+    decisions = [*content["children"], *(event["data"] for event in content["events"])]
+    ranks = {number: rank for rank, number in enumerate(sorted({decision["decided"] for decision in decisions}))}
+    for decision in decisions:
+        decision["decided"] = ranks[decision["decided"]]
+    return content

@@ -5,13 +5,14 @@ from __future__ import annotations
 import ast
 import json
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 from fairnad.architectures.parsing import parse_quietly
 from fairnad.errors import ConfigError
 from fairnad.history.rows import Evaluation
 from fairnad.history.store import History
-from fairnad.records import Child, DatasetInfo, Failed, Limits
+from fairnad.records import Child, DatasetInfo, Failed, Limits, Trained
 
 __all__ = ["export"]
 
@@ -47,7 +48,8 @@ def export(
 ) -> tuple[Path, ...]:
     """Write `child` of the run to the folder `out` and return the files; the run may go on meanwhile.
 
-    `weights.safetensors` is among them if the child's folder has it.
+    `weights.safetensors` is among them if the run has it: of the final training with the lowest seed, if there is one,
+    else of that of the search; `metrics.json` says which.
 
     Raises:
         ConfigError: `out` is not empty, or cannot be written.
@@ -57,12 +59,14 @@ def export(
         line = _line(history.children(), history.child(child.id))
         evaluations = history.evaluations(child.id)
         run = history.run
+    weights, training = _weights(run_folder, child, evaluations)
     metrics = {
         "run": run.name,
         "child": child.id,
         "dataset": dataset.name,
         "input_shape": dataset.input_shape,
         "num_classes": dataset.num_classes,
+        "weights_of": _evaluation(training) if training is not None else None,
         "evaluations": [_evaluation(evaluation) for evaluation in evaluations],
         "params": child.costs.params,
         "flops": child.costs.flops,
@@ -76,7 +80,6 @@ def export(
         "model.py": _model(run.name, line, dataset),
         "metrics.json": json.dumps(metrics, indent=2, ensure_ascii=False) + "\n",
     }
-    weights = run_folder / "children" / str(child.id) / "weights.safetensors"
     try:
         return _write(out, texts, weights)
     except OSError as error:
@@ -85,7 +88,7 @@ def export(
         ) from error
 
 
-def _write(out: Path, texts: dict[str, str], weights: Path) -> tuple[Path, ...]:
+def _write(out: Path, texts: dict[str, str], weights: Path | None) -> tuple[Path, ...]:
     out.mkdir(parents=True, exist_ok=True)
     if any(out.iterdir()):
         raise ConfigError(f"{out} is not empty; export to a new folder")
@@ -93,9 +96,21 @@ def _write(out: Path, texts: dict[str, str], weights: Path) -> tuple[Path, ...]:
     for name, text in texts.items():
         (out / name).write_text(text, encoding="utf-8")
         files.append(out / name)
-    if weights.is_file():
+    if weights is not None:
         files.append(shutil.copyfile(weights, out / weights.name))
     return tuple(files)
+
+
+def _weights(
+    run_folder: Path, child: Child, evaluations: Sequence[Evaluation]
+) -> tuple[Path | None, Evaluation | None]:
+    """Return the file of the weights to take home, and the training that they are of."""
+    trained = [one for one in evaluations if isinstance(one.outcome, Trained)]
+    final = sorted((one for one in trained if one.purpose == "retrain" and one.weights), key=lambda one: one.seed)
+    places = [(run_folder / str(one.weights), one) for one in final]
+    own = run_folder / "children" / str(child.id) / "weights.safetensors"
+    places += [(own, one) for one in trained if one.purpose == "search"]
+    return next(((path, one) for path, one in places if path.is_file()), (None, None))
 
 
 def _line(children: tuple[Child, ...], child: Child) -> list[Child]:

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
 
-from fairnad.errors import HistoryError
+from fairnad.errors import HistoryError, name_of
 
 __all__ = ["LOCK", "locked", "standing", "writer_of"]
 
@@ -57,7 +57,7 @@ def standing(folder: Path, state: str) -> str:
     pid = writer_of(folder)
     if state == "running" and pid is not None:
         return f"running (process {pid})"
-    return f"stopped before its end; `fairnad resume {folder.name}` goes on"
+    return f"stopped before its end; `fairnad resume {name_of(folder)}` goes on"
 
 
 def _take(file: TextIO, folder: Path) -> None:

@@ -72,6 +72,7 @@ def test_the_exported_model_runs_alone(run, tmp_path):
     files = export(tmp_path / "run", run.child(2), tmp_path / "out", **OPTIONS)
     assert [file.name for file in files] == ["model.py", "metrics.json", "weights.safetensors"]
     assert files[2].read_bytes() == (folder / "weights.safetensors").read_bytes()
+    assert json.loads(files[1].read_text())["weights_of"]["purpose"] == "search"
     text = files[0].read_text()
     assert text.startswith(
         "# FairNAD run 'demo', child 2, for tiny.\n"
@@ -103,6 +104,19 @@ def test_an_exported_file_is_a_network_to_verify_and_to_begin_with(run, tmp_path
         history.record_slot(replace(base, drafts=(accepted("8", source=exported.read_text()),)))
         export(tmp_path / "second", history.child(0), tmp_path / "twice", **OPTIONS)
     assert run_model(tmp_path / "twice") == [line.replace("once", "twice") for line in lines], "one report, not two"
+
+
+def test_the_weights_are_those_of_a_final_training(run, tmp_path):
+    for name in ("2", "2-test-seed-8", "2-test-seed-9"):
+        (tmp_path / "run" / "children" / name).mkdir(parents=True)
+        (tmp_path / "run" / "children" / name / "weights.safetensors").write_text(name)
+    for seed in (9, 8):
+        final, path = replace(trained(0.6, seed=seed), split="test"), f"children/2-test-seed-{seed}/weights.safetensors"
+        run.record_outcome(2, final, purpose="retrain", weights=path)
+    files = export(tmp_path / "run", run.child(2), tmp_path / "out", **OPTIONS)
+    assert files[2].read_text() == "2-test-seed-8"
+    training = json.loads(files[1].read_text())["weights_of"]
+    assert (training["purpose"], training["seed"], training["accuracy"]) == ("retrain", 8, 0.6)
 
 
 def test_metrics_say_where_every_number_comes_from(run, tmp_path):

@@ -45,7 +45,7 @@ def test_the_lock_dies_with_its_process(holder, tmp_path):
     holder.kill()
     holder.wait(timeout=10)
     assert writer_of(tmp_path / "run") is None
-    assert standing(tmp_path / "run", "running") == "stopped before its end; `fairnad resume run` goes on"
+    assert standing(tmp_path / "run", "running") == f"stopped before its end; `fairnad resume {tmp_path}/run` goes on"
     assert standing(tmp_path / "run", "finished") == "finished"
     with History.open(tmp_path / "run", write=True) as history:
         assert writer_of(tmp_path / "run") == os.getpid()

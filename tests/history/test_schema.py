@@ -74,10 +74,10 @@ def test_a_newer_file_is_refused_with_both_versions(folder, write):
 def test_leaderboard_shows_the_best_first(folder):
     rows = read(folder, "SELECT * FROM leaderboard")
     assert [(row["rank"], row["child"], row["accuracy"]) for row in rows] == [
-        *((1, 2, 0.7123), (2, 3, 0.6), (3, 0, 0.5), (4, 1, 0.4))
+        *((1, 2, 0.712345), (2, 3, 0.6), (3, 0, 0.5), (4, 1, 0.4))
     ]
     assert rows[0] == {
-        **{"rank": 1, "child": 2, "accuracy": 0.7123, "params": 102, "flops": 1000, "stage": "I", "generation": 1},
+        **{"rank": 1, "child": 2, "accuracy": 0.712345, "params": 102, "flops": 1000, "stage": "I", "generation": 1},
         **{"parent": 0, "idea": "Try idea attention.", "note": "made 2"},
     }
 
@@ -85,7 +85,7 @@ def test_leaderboard_shows_the_best_first(folder):
 def test_lineage_shows_every_child_and_its_gain(folder):
     rows = read(folder, "SELECT child, parent, category, gain FROM lineage")
     assert [tuple(row.values()) for row in rows] == [
-        *((0, None, None, None), (1, 0, "attention", -0.1), (2, 0, "attention", 0.2123)),
+        *((0, None, None, None), (1, 0, "attention", -0.1), (2, 0, "attention", 0.212345)),
         *((3, 0, "activation", 0.1), (4, 0, "activation", None)),
     ]
 
@@ -93,6 +93,16 @@ def test_lineage_shows_every_child_and_its_gain(folder):
 def test_pareto_holds_what_no_other_child_beats(folder):
     # Child 0 costs least, child 2 is the most accurate; child 3 costs more than both and lies between.
     assert [row["child"] for row in read(folder, "SELECT child FROM pareto")] == [2, 0]
+
+
+def test_one_image_more_is_more_accurate(tmp_path):
+    with History.create(tmp_path / "close", **CREATE) as history:
+        history.record_slot(base_slot())
+        history.record_slot(child_slot(1))
+        history.record_outcome(0, trained(22807 / 25000))
+        history.record_outcome(1, trained(22808 / 25000))
+    assert [row["child"] for row in read(tmp_path / "close", "SELECT child FROM pareto")] == [1, 0]
+    assert read(tmp_path / "close", "SELECT wins FROM idea_effect") == [{"wins": 1}]
 
 
 def test_idea_effect_and_rejections_count_by_kind(folder):

@@ -104,6 +104,19 @@ def test_a_slot_that_is_refused_leaves_nothing(folder, slot, message):
         assert history.record_slot(child_slot(8)).id == 2
 
 
+def test_decisions_that_a_stop_lost_leave_no_trace_in_the_content(tmp_path):
+    def content(name, *numbers):
+        with History.create(tmp_path / name, **CREATE) as history:
+            history.record_slot(base_slot())
+            for child, number in enumerate(numbers[:-1], start=1):
+                history.record_slot(replace(child_slot(child), decided=number))
+            history.record_slot(replace(child_slot(len(numbers)), decided=numbers[-1], chosen=None))
+            return history.content()
+
+    assert content("killed", 1, 2, 5, 7) == content("whole", 1, 2, 3, 4)
+    assert content("other", 1, 3, 2, 4) != content("whole again", 1, 2, 3, 4)
+
+
 def contents(folder):
     tables = ("ideas", "sources", "drafts", "children", "evaluations", "attempts", "events")
     with History.open(folder) as history:
