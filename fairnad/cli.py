@@ -272,17 +272,17 @@ def verify(
     ],
     dataset: Annotated[str | None, typer.Option(help="Take images, classes and limits of this data set.")] = None,
     input_: Annotated[str, typer.Option("--input", metavar="CxHxW", help="Shape of one image.")] = "3x32x32",
-    num_classes: Annotated[int, typer.Option(help="Number of classes.")] = 10,
+    num_classes: Annotated[int, typer.Option(min=1, help="Number of classes.")] = 10,
     parent: Annotated[Path | None, typer.Option(metavar="FILE.py", help="Refuse the same network as this one.")] = None,
-    max_params: Annotated[int | None, typer.Option(help="Limit on trainable scalars.")] = None,
-    max_flops: Annotated[int | None, typer.Option(help="Limit on FLOPs an image.")] = None,
+    max_params: Annotated[int | None, typer.Option(min=1, help="Limit on trainable scalars.")] = None,
+    max_flops: Annotated[int | None, typer.Option(min=1, help="Limit on FLOPs an image.")] = None,
     integrity: Annotated[
         Integrity, typer.Option(help="What to do when logits depend on the batch.")
     ] = Integrity.ENFORCE,
     no_static: Annotated[bool, typer.Option("--no-static", help="Leave out the check of the text.")] = False,
     train_steps: Annotated[int, typer.Option(min=0, help="Training steps to run after the check.")] = 0,
     batch: Annotated[int, typer.Option(min=2, help="Images of such a step.")] = 256,
-    timeout: Annotated[float, typer.Option(min=1, help="Seconds that one check may take.")] = 60.0,
+    timeout: Annotated[float, typer.Option(min=1, max=86_400, help="Seconds that one check may take.")] = 60.0,
     json_: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
 ) -> None:
     """Check any source as the search does; exit status 0 if all are accepted, 3 otherwise."""

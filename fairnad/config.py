@@ -18,11 +18,12 @@ from pydantic import (
     PositiveFloat,
     PositiveInt,
     ValidationError,
+    field_validator,
     model_validator,
 )
 
 from fairnad.errors import ConfigError, nearest
-from fairnad.records import Limits, Recheck, Recipe
+from fairnad.records import Limits, Recheck, Recipe, Stage
 from fairnad.resources import resource
 
 __all__ = [
@@ -40,9 +41,16 @@ __all__ = [
     "read_config",
 ]
 
+_Seconds = Annotated[float, Field(gt=0, le=1e9)]
+"""The clock of a wait knows no longer ones."""
+
+_Bytes = Annotated[int, Field(gt=0, lt=2**63)]
+
+_STAGES = tuple(stage.value for stage in Stage if stage is not Stage.BASE)
+
 
 class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class BaseConfig(_Section):
@@ -69,12 +77,20 @@ class PlanConfig(_Section):
     iterative_steps: PositiveInt = 2
     base_is_eligible: bool = True
     """Whether the trained base may be a parent after the initial children."""
-    scale_up_below: PositiveFloat = 0.9
+    scale_up_below: Annotated[float, Field(gt=0, le=1)] = 0.9
     """Stage II scales a parent up while its costs are under this fraction of their limits ..."""
     scale_up_when: Literal["all", "any"] = "all"
     """... all of them, or any of them (the paper's Algorithm 2)."""
     mutations: dict[str, str] = Field(default_factory=dict)
-    """Stage (I, II, III) -> the mutation that makes its children in place of the method's own."""
+    """Stage (initial, I, II, III) -> the mutation that makes its children in place of the method's own."""
+
+    @field_validator("mutations")
+    @classmethod
+    def _are_of_stages(cls, mutations: dict[str, str]) -> dict[str, str]:
+        for name in mutations:
+            if name not in _STAGES:
+                raise ConfigError(f"plan.mutations: {name!r} is no stage: {nearest(name, _STAGES)}")
+        return mutations
 
 
 class IdeasConfig(_Section):
@@ -126,11 +142,11 @@ class LLMConfig(_Section):
     """Qwen3 and its like: think before the reply or not; None leaves it to the endpoint."""
     extra_body: dict[str, object] = Field(default_factory=dict)
     """Sent with every call as it is."""
-    connect_seconds: PositiveFloat = 10.0
-    total_seconds: PositiveFloat = 600.0
+    connect_seconds: _Seconds = 10.0
+    total_seconds: _Seconds = 600.0
     """Limit on one call, whatever the endpoint does."""
     max_retries: NonNegativeInt = 6
-    outage_seconds: PositiveFloat = 3600.0
+    outage_seconds: _Seconds = 3600.0
     """How long a search waits for an endpoint that died before it stops, resumable."""
     concurrency: PositiveInt = 8
     """Calls under way at once."""
@@ -162,8 +178,8 @@ class VerificationConfig(_Section):
     """A graph must be new in the whole history, or merely differ from its parent's (the paper)."""
     structure_judge: Literal["graph", "llm"] = "graph"
     """Who says whether a new network is one of several layers: its graph, or the language model (the paper)."""
-    timeout_seconds: PositiveFloat = 60.0
-    memory_bytes: PositiveInt = 4 * 2**30
+    timeout_seconds: _Seconds = 60.0
+    memory_bytes: _Bytes = 4 * 2**30
 
 
 class ExecutorConfig(_Section):
@@ -180,9 +196,9 @@ class ExecutorConfig(_Section):
     """CPU threads of one training."""
     timeout_factor: PositiveFloat = 5.0
     """A training is ended after this many times its predicted duration (on CPU cores of processor time) ..."""
-    timeout_floor_seconds: PositiveFloat = 120.0
+    timeout_floor_seconds: _Seconds = 120.0
     """... but never before this."""
-    memory_bytes: PositiveInt = 8 * 2**30
+    memory_bytes: _Bytes = 8 * 2**30
 
 
 def _read_recheck(value: object) -> Recheck | None:
@@ -208,7 +224,8 @@ class Config(_Section):
     """How the budget is spent: the method, or one of those it is compared with."""
     recheck: _OptionalRecheck = None
     """Such as 10x2: before the best is named, the ten best are trained twice more, paid for inside the budget."""
-    seed: NonNegativeInt = 0
+    seed: Annotated[int, Field(ge=0, lt=2**53)] = 0
+    """The seeds of further trainings are a thousand times it, and fit into 64 bits too."""
     schedule: Literal["stage", "async"] = "stage"
     """Whether each stage waits for the one before it (the paper), or places are decided as soon as there is room."""
     base: BaseConfig = BaseConfig()
@@ -256,6 +273,26 @@ class Config(_Section):
         if self.num_children < 1:
             raise ConfigError(
                 f"recheck {self.recheck} leaves no child of a budget of {self.budget}; recheck less, or raise it"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _has_what_it_rechecks(self) -> Config:
+        again, there = self.recheck, self.num_children + 1
+        if again is None or again.networks <= there or self.strategy == "base":  # which spends it on the base alone
+            return self
+        most = min((self.budget + 1) // (again.trainings + 1), (self.budget - 1) // again.trainings)
+        children = "1 child" if there == 2 else f"{there - 1} children"
+        raise ConfigError(
+            f"recheck {again} names {again.networks} networks, and {there} are there to be rechecked, {children} and "
+            f"the base; {most}x{again.trainings} fits a budget of {self.budget}, or raise that"
+        )
+
+    @model_validator(mode="after")
+    def _has_momentum_for_nesterov(self) -> Config:
+        if self.recipe.nesterov and self.recipe.momentum == 0:
+            raise ConfigError(
+                "recipe.nesterov needs recipe.momentum, which is 0; raise it, or set recipe.nesterov=false"
             )
         return self
 

@@ -8,13 +8,16 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import ConfigDict, Field, NonNegativeFloat, PositiveFloat, PositiveInt
 
 from fairnad.errors import ConfigError
 
 __all__ = [
     "Child",
     "Costs",
+    "DataShape",
     "DatasetInfo",
     "Draft",
     "Failed",
@@ -115,10 +118,10 @@ class Costs:
 class Limits:
     """Upper limits on costs, inclusive; None is no limit."""
 
-    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
+    __pydantic_config__: ClassVar[ConfigDict] = {"extra": "forbid"}
 
-    params: int | None = None
-    flops: int | None = None
+    params: PositiveInt | None = None
+    flops: PositiveInt | None = None
 
     def usage(self, costs: Costs) -> dict[str, float]:
         """Return each limited cost as a fraction of its limit."""
@@ -208,14 +211,14 @@ class Recipe:
     epoch: lr_e = lr / 2 * (1 + cos(pi * e / epochs)). `precision` is bf16 or fp32.
     """
 
-    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
+    __pydantic_config__: ClassVar[ConfigDict] = {"extra": "forbid", "allow_inf_nan": False}
 
-    epochs: int = 200
-    batch_size: int = 256
-    lr: float = 0.1
-    momentum: float = 0.9
+    epochs: PositiveInt = 200
+    batch_size: PositiveInt = 256
+    lr: PositiveFloat = 0.1
+    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
     nesterov: bool = True
-    weight_decay: float = 5e-4
+    weight_decay: NonNegativeFloat = 5e-4
     precision: Literal["bf16", "fp32"] = "bf16"
 
 
@@ -346,7 +349,16 @@ class Child:
 
 
 @dataclass(frozen=True, slots=True)
-class DatasetInfo:
+class DataShape:
+    """What a network is given and has to return: `input_shape` is (channels, height, width)."""
+
+    name: str
+    num_classes: int
+    input_shape: tuple[int, int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetInfo(DataShape):
     """A prepared data set: what a network must accept, and where the files are.
 
     `folder` holds what a training child may map: `train_images.npy` (N, 3, H, W) uint8, `train_labels.npy` (N,) int64,
@@ -357,9 +369,6 @@ class DatasetInfo:
     `folder`, and `final_train_labels.npy` in `labels_folder`, since validation labels may be among them.
     """
 
-    name: str
-    num_classes: int
-    input_shape: tuple[int, int, int]
     num_train: int
     num_val: int
     num_test: int

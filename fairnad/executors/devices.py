@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 import subprocess
@@ -13,8 +14,12 @@ from fairnad.errors import ConfigError
 
 __all__ = ["Device", "Place", "discover", "find_gpus", "places"]
 
+logger = logging.getLogger(__name__)
+
 _QUERY = ("nvidia-smi", "--query-gpu=index,name,memory.total,uuid", "--format=csv,noheader,nounits")
 _QUERY_SECONDS = 30.0
+_HIDDEN = {"", "-1", "NoDevFiles"}
+"""Values of CUDA_VISIBLE_DEVICES of those who want no GPU to be seen."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +80,8 @@ def discover(config: ExecutorConfig, *, gpus: Callable[[], Sequence[Device]] = f
         return cpu
     found = tuple(gpus())
     if config.device == "auto":
+        if not found:
+            _warn_of_none()
         return found or cpu
     kind, _, numbers = config.device.partition(":")
     if kind != "cuda" or not all(number.isdigit() for number in numbers.split(",") if numbers):
@@ -101,7 +108,25 @@ def places(devices: Sequence[Device], config: ExecutorConfig, *, num_cores: int)
         return tuple(Place(devices[0], stream, threads=config.threads) for stream in range(count))
     share = 1.0 / config.streams_per_gpu
     every = [Place(gpu, stream, share, config.threads) for stream in range(config.streams_per_gpu) for gpu in gpus]
+    if config.slots is not None and config.slots > len(every):
+        logger.warning(
+            "%d slots are asked for, %d are there (GPUs %d x streams %d); for more raise executor.streams_per_gpu",
+            config.slots,
+            len(every),
+            len(gpus),
+            config.streams_per_gpu,
+        )
     return tuple(every[: config.slots])
+
+
+def _warn_of_none() -> None:
+    """Tell of training on the CPU where a driver is there or CUDA_VISIBLE_DEVICES names a GPU."""
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    has_driver = shutil.which(_QUERY[0]) is not None
+    if visible in _HIDDEN or (visible is None and not has_driver):
+        return
+    named = "" if visible is None else f" that CUDA_VISIBLE_DEVICES={visible} names by number or GPU- id, not MIG- id"
+    logger.warning("children train on the CPU: nvidia-smi shows no GPU%s; mend that, or take --device cpu", named)
 
 
 def _is_visible(index: str, uuid: str, visible: str | None) -> bool:

@@ -25,8 +25,7 @@ __all__ = ["LocalExecutor"]
 logger = logging.getLogger(__name__)
 
 MAX_DEVICE_FAULTS = 2
-"""A GPU that crashes with as many children in a row is left out; each of them is tried once more."""
-
+"""A GPU that crashes with as many children in a row is left out while another remains; each is tried once more."""
 
 _HANDOVER_SECONDS = 0.1
 """How long a place waits for another device to take what crashed on its own."""
@@ -57,7 +56,6 @@ class LocalExecutor:
         self._order = itertools.count()
         self._crashed: dict[int, _DeviceUse] = {}
         self._devices = {place.device: _DeviceUse() for place in places}
-        self._num_left = len(places)
         self._lock = threading.Lock()
         for slot, place in enumerate(places):
             threading.Thread(target=self._work, args=(slot, place), name=f"slot-{slot}", daemon=True).start()
@@ -89,7 +87,7 @@ class LocalExecutor:
         while (training := self._waiting.get()[2]) is not None:
             if use.is_out:
                 self.submit(training)
-                self._leave(place)
+                logger.warning("%s failed with %d children and is left out", place, MAX_DEVICE_FAULTS)
                 return
             if self._crashed.get(training.child_id) is use and self._has_others(use):
                 self._retry(training)
@@ -101,8 +99,8 @@ class LocalExecutor:
             except FairNADError as error:
                 self._messages.put(error)
                 return
-            except (OSError, ValueError) as error:  # the disk is full, or labels are gone or damaged
-                self._messages.put(ExecutorError(f"child {training.child_id}: {error}"))
+            except Exception as error:  # noqa: BLE001 - a slot that died unheard would be waited for without an end
+                self._messages.put(_unforeseen(training, error))
                 return
             self._messages.put(Finished(training, slot, time.time(), result))
             if result is None:
@@ -129,19 +127,18 @@ class LocalExecutor:
                 return self._train(training, replace(place, memory_share=1.0))
         if result.failure is not Failure.CRASH or "CUDA" not in f"{result.reason} {result.details}":
             return result
-        use.crashed.add(training.child_id)
-        if training.child_id in self._crashed:
-            return result
-        self._crashed[training.child_id] = use
-        return None
+        return None if self._blames_device(training.child_id, use) else result
 
-    def _leave(self, place: Place) -> None:
-        logger.warning("%s failed with %d children and is left out", place, MAX_DEVICE_FAULTS)
+    def _blames_device(self, child_id: int, use: _DeviceUse) -> bool:
+        """Note a crash on a device; return whether that is to blame: of a child that crashed before, itself is."""
         with self._lock:
-            self._num_left -= 1
-            is_last = self._num_left == 0
-        if is_last:
-            self._messages.put(ExecutorError(f"every device is left out; the last was {place.device}"))
+            if (first := self._crashed.get(child_id)) is not None:
+                first.crashed.discard(child_id)
+                return False
+            self._crashed[child_id] = use
+            use.crashed.add(child_id)
+            use.is_out = use.is_out or (len(use.crashed) >= MAX_DEVICE_FAULTS and self._has_others(use))
+            return True
 
     def _train(self, training: Training, place: Place) -> Trained | Failed:
         folder = self._folder / training.folder
@@ -164,19 +161,23 @@ class LocalExecutor:
         return outcome(job, report, folder, self._dataset, split=training.split)
 
 
+def _unforeseen(training: Training, error: Exception) -> ExecutorError:
+    """Return what to tell of a full disk, of labels that are gone or damaged, or of a fault of ours."""
+    told = ExecutorError(f"child {training.child_id}: {type(error).__name__}: {error}")
+    told.__cause__ = error
+    return told
+
+
 class _DeviceUse:
     """Who is on a device now, several side by side or one alone; and which children it seems to have failed."""
 
     def __init__(self) -> None:
         self.crashed: set[int] = set()
+        self.is_out = False
+        """Whether the device failed too many children to be used further."""
         self._changed = threading.Condition()
         self._num_here = 0
         self._num_loners = 0
-
-    @property
-    def is_out(self) -> bool:
-        """Whether the device failed too many children to be used further."""
-        return len(self.crashed) >= MAX_DEVICE_FAULTS
 
     @contextlib.contextmanager
     def shared(self) -> Iterator[bool]:

@@ -12,7 +12,7 @@ from fairnad.architectures.parsing import parse_quietly
 from fairnad.errors import ConfigError
 from fairnad.history.rows import Evaluation
 from fairnad.history.store import History
-from fairnad.records import Child, DatasetInfo, Failed, Limits, Trained
+from fairnad.records import Child, DataShape, Failed, Limits, Trained
 
 __all__ = ["export"]
 
@@ -44,7 +44,7 @@ if __name__ == "__main__":
 
 
 def export(
-    run_folder: Path, child: Child, out: Path, *, dataset: DatasetInfo, limits: Limits, fvcore_flops: int | None
+    run_folder: Path, child: Child, out: Path, *, dataset: DataShape, limits: Limits, fvcore_flops: int | None
 ) -> tuple[Path, ...]:
     """Write `child` of the run to the folder `out` and return the files; the run may go on meanwhile.
 
@@ -120,7 +120,7 @@ def _line(children: tuple[Child, ...], child: Child) -> list[Child]:
     return line
 
 
-def _model(run_name: str, line: list[Child], dataset: DatasetInfo) -> str:
+def _model(run_name: str, line: list[Child], dataset: DataShape) -> str:
     child = line[-1]
     header = [
         f"FairNAD run {run_name!r}, child {child.id}, for {dataset.name}.",

@@ -11,12 +11,15 @@ __all__ = ["CONFIDENCE", "Difference", "few_seeds", "holm", "paired_difference"]
 
 CONFIDENCE = 0.95
 
+_SAME = 1e-9
+"""Differences of accuracies that are this near to each other are equal but for rounding."""
+
 
 @dataclass(frozen=True, slots=True)
 class Difference:
     """The mean of paired differences, its t-interval at `CONFIDENCE`, and the p-value of the paired t-test.
 
-    Of one pair there is the mean alone.
+    Of one pair, or of differences without a spread, there is the mean alone.
     """
 
     mean: float
@@ -31,11 +34,9 @@ def paired_difference(values: Sequence[float], reference: Sequence[float]) -> Di
 
     differences = np.asarray(values) - np.asarray(reference)
     mean, count = float(differences.mean()), len(differences)
-    if count < 2:
+    if np.ptp(differences) < _SAME:
         return Difference(mean)
     error = float(differences.std(ddof=1)) / count**0.5
-    if error == 0.0:
-        return Difference(mean, mean, mean, 1.0 if mean == 0.0 else 0.0)
     half = error * float(stats.t.ppf(0.5 + CONFIDENCE / 2, count - 1))
     return Difference(mean, mean - half, mean + half, 2 * float(stats.t.sf(abs(mean) / error, count - 1)))
 

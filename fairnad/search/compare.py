@@ -7,7 +7,6 @@ then trained with fresh seeds and scored on the test split. Draws nothing and pr
 from __future__ import annotations
 
 import logging
-import shutil
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,10 +16,11 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from fairnad import __version__
 from fairnad.config import Config
-from fairnad.errors import ConfigError, HistoryError, nearest
+from fairnad.errors import ConfigError, ExecutorError, HistoryError, nearest
 from fairnad.history.lock import LOCK, locked
 from fairnad.history.store import History
-from fairnad.search.retrain import final_seeds, finals, retrain
+from fairnad.search.recheck import is_done
+from fairnad.search.retrain import final_seeds, retrain
 from fairnad.search.run import resume_search, start_search
 from fairnad.search.strategies import STRATEGIES, apply
 
@@ -122,24 +122,26 @@ def run_compare(
 ) -> None:
     """See the job in `folder` through, new or begun; `told` is called with a line for each run that is done.
 
-    A job that was begun may be given more strategies or seeds.
+    A job that was begun may be given more strategies or seeds, and keeps those that are not named again. Final
+    trainings that failed are tried again, once a call.
 
     Raises:
         ConfigError: the job was begun with other settings; they are listed.
         HistoryError: the folder is in use, cannot be written, or is no job.
+        ExecutorError: of some picks no final training came to its end; all other runs are done.
     """
     known = read_plan(folder)
     if known is not None:
         _check_same(known, plan, folder)
+        plan = _joined(known, plan)
     elif folder.exists() and any(path.name != LOCK for path in folder.iterdir()):
         raise HistoryError(f"{folder} is not empty and holds no {PLAN_FILE}; name another run")
     folder.mkdir(parents=True, exist_ok=True)
     with locked(folder):
         _write(folder / PLAN_FILE, plan.model_dump_json(indent=1))
-        runs = list(plan.runs())
-        for number, config in enumerate(runs, start=1):
-            is_new = _see_through(config, _place(folder, config), plan.final_trainings, steps or Steps())
-            told(f"{number} of {len(runs)}: {config.strategy}, seed {config.seed}: {'' if is_new else 'already '}done")
+        failures = list(_run_all(plan, folder, steps or Steps(), told))
+    if failures:
+        raise ExecutorError("; ".join(failures))
 
 
 def run_folders(folder: Path) -> tuple[Path, ...]:
@@ -181,21 +183,32 @@ def _place(folder: Path, config: Config) -> Path:
     return folder / f"{config.strategy.replace(':', '.')}-seed-{config.seed}"
 
 
-def _see_through(config: Config, folder: Path, final_trainings: int, steps: Steps) -> bool:
-    """Bring one run to its end; return whether there was anything left to do."""
-    is_new = False
+def _run_all(plan: ComparePlan, folder: Path, steps: Steps, told: Callable[[str], None]) -> Iterator[str]:
+    """Bring each run to its end; yield a line for each whose pick has no final training."""
+    runs = list(plan.runs())
+    for number, config in enumerate(runs, start=1):
+        place, name = _place(folder, config), f"{config.strategy}, seed {config.seed}"
+        is_old = _search(config, place, steps)
+        if not _is_final(place, plan.final_trainings):
+            is_old = False
+            try:
+                steps.finish(place, plan.final_trainings)
+            except ExecutorError as error:
+                yield f"{name}: {error}"
+                told(f"{number} of {len(runs)}: {name}: no final training")
+                continue
+        told(f"{number} of {len(runs)}: {name}: {'already ' if is_old else ''}done")
+
+
+def _search(config: Config, folder: Path, steps: Steps) -> bool:
+    """Bring the search of one run to its end; return whether it was there already."""
     if not _is_begun(folder):
-        # What a kill left of a start that recorded nothing.
-        shutil.rmtree(folder, ignore_errors=True)
-        is_new = True
         steps.start(config, folder)
-    elif not _is_searched(folder):
-        is_new = True
+        return False
+    if not _is_searched(folder):
         steps.resume(folder)
-    if not _is_final(folder, final_trainings):
-        is_new = True
-        steps.finish(folder, final_trainings)
-    return is_new
+        return False
+    return True
 
 
 def _is_begun(folder: Path) -> bool:
@@ -213,8 +226,22 @@ def _is_searched(folder: Path) -> bool:
 def _is_final(folder: Path, final_trainings: int) -> bool:
     with History.open(folder) as history:
         best = history.best()
-        wanted = set(final_seeds(history.run.seed, final_trainings))
-        return best is not None and wanted <= finals(history, best).keys()
+        if best is None:
+            return False
+        done = {one.seed for one in history.evaluations(best.id) if is_done(one)}
+        return done.issuperset(final_seeds(history.run.seed, final_trainings))
+
+
+def _joined(known: ComparePlan, plan: ComparePlan) -> ComparePlan:
+    """Return `plan` with what a job has beyond it; the reference is that of the larger one."""
+    is_larger = set(known.strategies) <= set(plan.strategies)
+    return plan.model_copy(
+        update={
+            "strategies": tuple(dict.fromkeys((*known.strategies, *plan.strategies))),
+            "num_seeds": max(known.num_seeds, plan.num_seeds),
+            "reference": plan.reference if is_larger else known.reference,
+        }
+    )
 
 
 def _check_same(known: ComparePlan, plan: ComparePlan, folder: Path) -> None:

@@ -15,7 +15,7 @@ from fairnad.history.store import History
 from fairnad.records import Failed, Trained
 from fairnad.search.trainings import predicted_seconds
 
-__all__ = ["FIRST_SEED", "SEEDS_A_RUN", "recheck", "train_again"]
+__all__ = ["FIRST_SEED", "SEEDS_A_RUN", "is_done", "recheck", "train_again"]
 
 logger = logging.getLogger(__name__)
 
@@ -57,7 +57,7 @@ def train_again(history: History, executor: Executor, trainings: Sequence[Traini
     """
     left = {(one.child_id, one.seed) for one in trainings}
     for child_id in {one.child_id for one in trainings}:
-        left -= {(child_id, one.seed) for one in history.evaluations(child_id) if _is_done(one)}
+        left -= {(child_id, one.seed) for one in history.evaluations(child_id) if is_done(one)}
     for training in trainings:
         if (training.child_id, training.seed) in left:
             executor.submit(training)
@@ -75,7 +75,8 @@ def train_again(history: History, executor: Executor, trainings: Sequence[Traini
                 left.remove(key)
 
 
-def _is_done(one: Evaluation) -> bool:
+def is_done(one: Evaluation) -> bool:
+    """Return whether a further training is not to be tried again; what a search itself trained is none."""
     return one.purpose == "recheck" or (one.purpose == "retrain" and isinstance(one.outcome, Trained))
 
 

@@ -15,8 +15,8 @@ from fairnad.executors.recorded import RecordedExecutor
 from fairnad.history.lock import standing
 from fairnad.history.store import History
 from fairnad.records import FilledSlot, JudgedDraft, SlotKey, Stage
-from fairnad.sandbox.data import prepare_dataset
 from fairnad.sandbox.launch import Sandbox
+from fairnad.search.data import open_data
 from fairnad.search.loop import Search
 from fairnad.search.progress import Observer, Progress
 from fairnad.search.recheck import recheck
@@ -56,7 +56,7 @@ def replay(folder: Path, *, observer: Observer | None = None) -> Replayed:
 
 def _replay(config: Config, source: History, again: History, sandbox: Sandbox, observer: Observer | None) -> None:
     setting = settle(config)
-    dataset = prepare_dataset(sandbox, config.dataset, config.data_root, split_dir=config.split_dir)
+    dataset = open_data(sandbox, config)
     base = source.slot(SlotKey(0, Stage.BASE, 0))
     assert base is not None  # a run is created with it
     draft = base.drafts[0].draft

@@ -14,8 +14,8 @@ from fairnad.errors import ExecutorError, HistoryError
 from fairnad.executors.base import Training
 from fairnad.history.store import History
 from fairnad.records import Child, Failed, Trained
-from fairnad.sandbox.data import prepare_dataset
 from fairnad.sandbox.launch import Sandbox
+from fairnad.search.data import open_data
 from fairnad.search.recheck import SEEDS_A_RUN, train_again
 from fairnad.search.run import fvcore_flops, make_executor
 from fairnad.search.setting import settle
@@ -56,9 +56,7 @@ def retrain(folder: Path, child_id: int | None, *, num_seeds: int) -> Retrained:
         if child is None:
             raise HistoryError(f"no network of {folder} is trained yet; name a child, or go on with the search")
         setting = settle(read_config(folder / "config.yaml"))
-        dataset = prepare_dataset(
-            sandbox, setting.config.dataset, setting.config.data_root, split_dir=setting.config.split_dir
-        )
+        dataset = open_data(sandbox, setting.config, history)
         executor = make_executor(setting, sandbox, dataset, folder)
         flops = fvcore_flops(sandbox, child, dataset)
         history.event("test_split_opened", child=child.id, num_seeds=num_seeds, fvcore_flops=flops)

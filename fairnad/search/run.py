@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from fairnad.architectures.bases import base_source
 from fairnad.config import Config, dump_config, read_config
-from fairnad.errors import ConfigError, HistoryError
+from fairnad.errors import ConfigError, HistoryError, name_of
 from fairnad.executors.base import EXECUTORS, Executor
 from fairnad.generators.fit import Direction, Measure, fit
+from fairnad.history.database import Database, Reader, Writer
 from fairnad.history.export import export
-from fairnad.history.lock import locked
+from fairnad.history.lock import LOCK, locked
+from fairnad.history.schema import migrate
 from fairnad.history.store import History
 from fairnad.knowledge.ideas import SamplingLevel
 from fairnad.mutations.base import Workshop
@@ -24,6 +25,7 @@ from fairnad.records import (
     Child,
     Costs,
     DatasetInfo,
+    DataShape,
     Draft,
     Failure,
     FilledSlot,
@@ -33,13 +35,13 @@ from fairnad.records import (
     Stage,
     Verdict,
 )
-from fairnad.sandbox.data import prepare_dataset
 from fairnad.sandbox.launch import Sandbox
 from fairnad.sandbox.wire import MeasureJob
+from fairnad.search.data import known_data, open_data, record_data
 from fairnad.search.loop import Search, Tools
 from fairnad.search.progress import Observer, Progress
 from fairnad.search.recheck import recheck
-from fairnad.search.setting import Setting, settle
+from fairnad.search.setting import Setting, check_names, settle
 from fairnad.search.writers import Model, connected, writer
 from fairnad.verification.base import Known
 from fairnad.verification.verifier import NetworkShape, Verifier
@@ -58,6 +60,10 @@ logger = logging.getLogger(__name__)
 
 _MEASURE_SECONDS = 120.0
 
+_DATABASE = "history.db"
+_OF_A_START = ("config.yaml", "log.jsonl", f"{_DATABASE}-shm", f"{_DATABASE}-wal", f"{_DATABASE}-journal", _DATABASE)
+"""What a start may have written beside its lock before it recorded the base."""
+
 
 def start_search(config: Config, folder: Path, *, observer: Observer | None = None) -> Child:
     """Search in the new run folder `folder`, and return the best child.
@@ -69,16 +75,15 @@ def start_search(config: Config, folder: Path, *, observer: Observer | None = No
         DatasetError: the data set cannot be had.
         HistoryError: `folder` cannot be written, or is a run already.
     """
-    if folder.exists() and any(folder.iterdir()) and not _was_cut_short(folder):
-        raise HistoryError(
-            f"{folder} exists and is not empty; `fairnad resume {folder.name}` goes on with a run, or name another"
-        )
+    if folder.exists() and any(folder.iterdir()):
+        _clear(folder)
     config = config.with_absolute_paths()
+    setting = settle(config)
+    check_names(setting.config)
     with Sandbox(memory_bytes=config.verification.memory_bytes) as sandbox, connected(config) as model:
         sandbox.start()
-        setting = settle(config)
         base = _base_draft(setting.config)
-        dataset = prepare_dataset(sandbox, config.dataset, config.data_root, split_dir=config.split_dir)
+        dataset = open_data(sandbox, config)
         if setting.config.base.widened:
             base = _widened(base, config.limits, _measure(sandbox, dataset))
         verdict = make_verifier(sandbox, dataset, config).judge(base.source, Known())
@@ -86,23 +91,42 @@ def start_search(config: Config, folder: Path, *, observer: Observer | None = No
         with History.create(
             folder, name=folder.name, config=config.model_dump(mode="json"), seed=config.seed, dataset=config.dataset
         ) as history:
-            if dataset.notes:
-                history.event("dataset", notes=list(dataset.notes))
+            record_data(history, dataset)
             (folder / "config.yaml").write_text(dump_config(config))
             judged = JudgedDraft(base, verdict, attempt=0)
             history.record_slot(FilledSlot(SlotKey(0, Stage.BASE, 0), None, None, (judged,), chosen=0))
             return _search(setting, history, sandbox, dataset, folder, observer, model)
 
 
+def _clear(folder: Path) -> None:
+    """Take away what a start left that was killed before it recorded its base, and nothing else.
+
+    Raises:
+        HistoryError: `folder` holds anything else, or a start is under way there.
+    """
+    if _was_cut_short(folder):
+        with locked(folder):  # a start that is under way has no base yet either; the lock itself stays
+            if _was_cut_short(folder):
+                for name in _OF_A_START:
+                    (folder / name).unlink(missing_ok=True)
+                return
+    raise HistoryError(
+        f"{folder} exists and is not empty; `fairnad resume {name_of(folder)}` goes on with a run, or name another"
+    )
+
+
 def _was_cut_short(folder: Path) -> bool:
-    """Return whether a start was killed here before it recorded its base; then what it wrote is taken away."""
-    if not (folder / "history.db").is_file():
+    """Return whether all that `folder` holds is of a start that recorded no base."""
+    found = {path.name: path for path in folder.iterdir()}
+    if not found.keys() <= {LOCK, *_OF_A_START} or not all(path.is_file() for path in found.values()):
         return False
-    with locked(folder):  # a start that is under way has no base yet either
-        if History.is_begun(folder):
-            return False
-    shutil.rmtree(folder)
-    return True
+    if _DATABASE not in found:
+        return found.keys() == {LOCK}
+    with contextlib.closing(Writer(None)) as new:
+        new.run(migrate)
+        ours = set(new.run(Database.table_names))
+    tables = set(Reader(found[_DATABASE]).run(Database.table_names))
+    return tables in (set(), ours) and not History.is_begun(folder)
 
 
 def resume_search(folder: Path, *, observer: Observer | None = None) -> Child:
@@ -113,10 +137,12 @@ def resume_search(folder: Path, *, observer: Observer | None = None) -> Child:
     """
     with History.open(folder, write=True) as history:
         config = read_config(folder / "config.yaml")
+        setting = settle(config)
+        check_names(setting.config)
         with Sandbox(memory_bytes=config.verification.memory_bytes) as sandbox, connected(config) as model:
             sandbox.start()
-            dataset = prepare_dataset(sandbox, config.dataset, config.data_root, split_dir=config.split_dir)
-            return _search(settle(config), history, sandbox, dataset, folder, observer, model)
+            dataset = open_data(sandbox, config, history)
+            return _search(setting, history, sandbox, dataset, folder, observer, model)
 
 
 def export_child(folder: Path, child_id: int | None, out: Path) -> tuple[Path, ...]:
@@ -128,16 +154,16 @@ def export_child(folder: Path, child_id: int | None, out: Path) -> tuple[Path, .
     """
     with History.open(folder) as history:
         child = history.best() if child_id is None else history.child(child_id)
+        if child is None:
+            raise HistoryError(f"no network of {folder} is trained yet; name a child, or wait")
         config = read_config(folder / "config.yaml")
-    if child is None:
-        raise HistoryError(f"no network of {folder} is trained yet; name a child, or wait")
-    with Sandbox() as sandbox:
-        dataset = prepare_dataset(sandbox, config.dataset, config.data_root, split_dir=config.split_dir)
-        flops = fvcore_flops(sandbox, child, dataset)
+        with Sandbox() as sandbox:
+            dataset = known_data(history) or open_data(sandbox, config)
+            flops = fvcore_flops(sandbox, child, dataset)
     return export(folder, child, out, dataset=dataset, limits=config.limits, fvcore_flops=flops)
 
 
-def fvcore_flops(sandbox: Sandbox, child: Child, dataset: DatasetInfo) -> int | None:
+def fvcore_flops(sandbox: Sandbox, child: Child, dataset: DataShape) -> int | None:
     """Return fvcore's own count of the FLOPs of `child`; None where it cannot count them."""
     job = MeasureJob(
         sources=(child.source,), input_shape=dataset.input_shape, num_classes=dataset.num_classes, with_fvcore=True

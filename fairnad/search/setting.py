@@ -7,14 +7,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fairnad.config import Config
+from fairnad.executors.base import EXECUTORS
 from fairnad.executors.devices import Place, discover, places
+from fairnad.generators.base import GENERATORS
 from fairnad.knowledge.attributes import AttributeTree
 from fairnad.knowledge.files import find_knowledge
 from fairnad.knowledge.ideas import IdeaDatabase
+from fairnad.mutations.base import MUTATIONS
+from fairnad.plugins import load
 from fairnad.resources import resource
 from fairnad.search.strategies import apply
 
-__all__ = ["Setting", "settle"]
+__all__ = ["Setting", "check_names", "settle"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,3 +44,15 @@ def settle(config: Config) -> Setting:
     ideas = IdeaDatabase.load(files.ideas, tree)
     where = places(discover(config.executor), config.executor, num_cores=len(os.sched_getaffinity(0)))
     return Setting(config, tree, ideas, where)
+
+
+def check_names(config: Config) -> None:
+    """Find all that a search by `config` will call by name; what only looks at a run may do without some of it.
+
+    Raises:
+        ConfigError: a generator, an executor or a mutation is not known, or cannot be imported.
+    """
+    load(config.drafts.generator, GENERATORS, what="generator")
+    load(config.executor.name, EXECUTORS, what="executor")
+    for name in config.plan.mutations.values():
+        load(name, MUTATIONS, what="mutation")

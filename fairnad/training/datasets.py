@@ -13,6 +13,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -38,6 +39,13 @@ DATASETS = {
 
 _FINGERPRINTS = {"image-folder": "fairnad.training.image_folder:fingerprint"}
 """Those named "<family>:<argument>": what tells, of an argument, when the prepared files are out of date."""
+
+_RAW_FOLDERS = {
+    "cifar10": "cifar-10-batches-py",
+    "cifar100": "cifar-100-python",
+    "fashion-mnist": "fashion-mnist",
+}
+"""Where those keep raw files that need not be the published ones: when they are replaced, the data set is made anew."""
 
 _INFO = "dataset.json"
 _BLOCK = 4096
@@ -108,7 +116,8 @@ def prepare(job: PrepareJob, folder: Path) -> PrepareReport:
     """Return the data set of `job`, made below `job.root` unless it is there already.
 
     Nothing is written to `folder`, the job's own. The files live in `<name>-<version>`, where the version is a hash of
-    the maker's module, so that an edited maker never meets the files of an older one, and of the argument's state.
+    the maker's module, so that an edited maker never meets the files of an older one, and of the state of the argument
+    or of the raw files. Once these are gone, what was made of them last is kept.
 
     Raises:
         DatasetError: the name is unknown, the maker cannot be imported, it finds no data, or they cannot be used.
@@ -127,9 +136,9 @@ def prepare(job: PrepareJob, folder: Path) -> PrepareReport:
         raw_dir=Path(job.raw_dir) if job.raw_dir else None,
         argument=argument,
     )
-    place = sources.root / f"{name.replace(':', '.')}-{version.hexdigest()[:12]}"
-    if not (place / _INFO).is_file():
-        _make(job.dataset, maker, sources, place)
+    stem = sources.root / f"{name.replace(':', '.')}-{version.hexdigest()[:12]}"
+    raw_folder = sources.raw(_RAW_FOLDERS[name]) if name in _RAW_FOLDERS else None
+    place = _find(stem, raw_folder) or _make(job.dataset, maker, sources, partial(_stamped, stem, raw_folder))
     return PrepareReport(dataset=_read_info(place), seconds=time.perf_counter() - started)
 
 
@@ -162,12 +171,36 @@ def _find_function(name: str, target: str) -> Callable[..., Any]:
     return cast(Callable[..., Any], function)
 
 
-def _make(name: str, maker: Maker, sources: Sources, place: Path) -> None:
+def _find(stem: Path, raw_folder: Path | None) -> Path | None:
+    """Return where the data set was made of the raw files that are there, or last if there are none."""
+    place = _stamped(stem, raw_folder)
+    if place != stem:
+        return place if (place / _INFO).is_file() else None
+    made = stem.parent.glob(f"{stem.name}*/{_INFO}")
+    newest = max(made, key=lambda path: path.stat().st_mtime_ns, default=None)
+    return newest and newest.parent
+
+
+def _stamped(stem: Path, raw_folder: Path | None) -> Path:
+    """Return `stem` with a hash of the names, sizes and times of the raw files; alone where there are none."""
+    if raw_folder is None or not (files := sorted(path for path in raw_folder.rglob("*") if path.is_file())):
+        return stem
+    state = hashlib.sha256()
+    for path in files:
+        status = path.stat()
+        state.update(f"{path.relative_to(raw_folder)}\0{status.st_size}\0{status.st_mtime_ns}\0".encode())
+    return stem.with_name(f"{stem.name}-{state.hexdigest()[:12]}")
+
+
+def _make(name: str, maker: Maker, sources: Sources, place: Callable[[], Path]) -> Path:
+    """Make the data set and return its folder, which `place` tells when the maker has downloaded what it needs."""
     try:
         sources.root.mkdir(parents=True, exist_ok=True)
         raw = maker(sources)
         _check(name, raw)
-        _place(name, raw, place)
+        made = place()
+        _place(name, raw, made)
+        return made
     except OSError as error:
         free = shutil.disk_usage(sources.root).free // 10**6
         raise DatasetError(
@@ -245,5 +278,5 @@ def _read_info(place: Path) -> DatasetInfo:
     try:
         info = _ADAPTER.validate_json((place / _INFO).read_bytes())
     except ValidationError as error:
-        raise DatasetError(f"{place / _INFO} cannot be read; delete {place} to make it afresh: {error}") from error
+        raise DatasetError(f"{place / _INFO} is damaged; delete {place}, and it is made anew") from error
     return replace(info, folder=str(place / info.folder), labels_folder=str(place / info.labels_folder))

@@ -72,7 +72,7 @@ def test_a_start_that_was_cut_short_is_taken_away_by_the_next(tmp_path, has_tabl
     config = load_config("demo", [f"base.file={tmp_path / 'missing.py'}"])
     with pytest.raises(ConfigError, match=r"missing.py cannot be read"):
         start_search(config, folder)
-    assert not folder.exists()
+    assert {path.name for path in folder.iterdir()} == {"lock"}
 
 
 def test_ctrl_c_becomes_a_line_that_says_what_to_do():

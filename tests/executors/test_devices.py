@@ -53,6 +53,16 @@ def test_few_slots_are_spread_over_the_gpus():
     assert [place.device.index for place in places(FOUR, config, num_cores=64)] == [0, 1, 2]
 
 
+def test_slots_that_there_are_not_are_told(caplog):
+    config = ExecutorConfig(streams_per_gpu=2, slots=8)
+    assert len(places(FOUR, config, num_cores=64)) == 8
+    assert caplog.messages == []
+    assert len(places(FOUR[:1], config, num_cores=64)) == 2
+    assert caplog.messages == [
+        "8 slots are asked for, 2 are there (GPUs 1 x streams 2); for more raise executor.streams_per_gpu"
+    ]
+
+
 @pytest.mark.parametrize(
     ("cores", "threads", "slots", "expected"), [(2, 1, None, 2), (8, 4, None, 2), (1, 2, None, 1), (2, 1, 5, 5)]
 )
@@ -93,6 +103,31 @@ def test_a_driver_that_fails_is_no_gpu(tmp_path, monkeypatch):
     assert find_gpus() == ()
     monkeypatch.setenv("PATH", "/nowhere")
     assert find_gpus() == ()
+
+
+@pytest.mark.parametrize(
+    ("tool", "visible", "told"),
+    [
+        ("exit 9", None, "nvidia-smi shows no GPU; mend that"),
+        ("echo 0, NVIDIA A100, 40960, GPU-aa0", "MIG-11", "no GPU that CUDA_VISIBLE_DEVICES=MIG-11 names by number"),
+        (None, "0", "no GPU that CUDA_VISIBLE_DEVICES=0 names"),
+        (None, None, None),
+        ("exit 9", "", None),
+        ("exit 9", "-1", None),
+        ("echo 0, NVIDIA A100, 40960, GPU-aa0", "0", None),
+    ],
+)
+def test_a_gpu_that_seems_to_be_meant_and_is_not_found_is_told(tool, visible, told, tmp_path, monkeypatch, caplog):
+    if tool is not None:
+        (tmp_path / "nvidia-smi").write_text(f"#!/bin/sh\n{tool}\n")
+        (tmp_path / "nvidia-smi").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    if visible is not None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    discover(ExecutorConfig())
+    assert len(caplog.messages) == (told is not None)
+    assert (told or "") in "".join(caplog.messages)
 
 
 @pytest.mark.parametrize(

@@ -215,8 +215,31 @@ def test_a_report_of_another_job_is_not_taken(dataset, tmp_path):
     assert len(again.jobs) == 1
 
 
-def test_when_every_device_is_out_the_search_is_told(dataset, tmp_path):
-    sandbox = NotedSandbox(lambda job: TrainReport(failure=Failure.CRASH, reason="CUDA error: gone"), seconds=0.01)
-    runner = executor(sandbox, dataset, tmp_path, gpus=1, streams_per_gpu=2)
-    with pytest.raises(ExecutorError, match="every device is left out"):
-        train(runner, 6)
+@pytest.mark.parametrize("gpus", [1, 3])
+def test_the_last_gpu_is_never_left_out(gpus, dataset, tmp_path):
+    def answer(job):
+        crash = TrainReport(failure=Failure.CRASH, reason="NotImplementedError: no kernel for the 'CUDA' backend")
+        return None if job.source == "# network 7" else crash
+
+    sandbox = NotedSandbox(answer, seconds=0.02)
+    found = outcomes(train(executor(sandbox, dataset, tmp_path, gpus=gpus, streams_per_gpu=2), 8))
+    assert [isinstance(found[number], Failed) for number in range(8)] == [True] * 7 + [False]
+    assert len(sandbox.jobs) == 2 * 7 + 1
+
+
+def test_a_child_that_crashes_twice_clears_the_gpu_it_crashed_on_first(dataset, tmp_path, caplog):
+    def answer(job):
+        crash = TrainReport(failure=Failure.CRASH, reason="CUDA error: device-side assert")
+        return crash if job.source in {f"# network {number}" for number in (2, 5, 8)} else None
+
+    sandbox = NotedSandbox(answer, seconds=0.05)
+    train(executor(sandbox, dataset, tmp_path, gpus=2, streams_per_gpu=1), 12)
+    assert not [message for message in caplog.messages if "is left out" in message]
+
+
+def test_whatever_stops_a_slot_is_told(dataset, tmp_path):
+    (Path(dataset.labels_folder) / "val_labels.npy").write_bytes(b"")
+    runner = executor(NotedSandbox(), dataset, tmp_path)
+    runner.submit(Training(4, "# network 4", seed=7, predicted_seconds=1.0))
+    with pytest.raises(ExecutorError, match="a training slot stopped: child 4: EOFError: No data left in file"):
+        list(iter(lambda: runner.messages(timeout_seconds=10), ()))

@@ -33,10 +33,18 @@ def test_one_pair_has_no_interval():
     assert (found.low, found.high, found.p) == (None, None, None)
 
 
-@pytest.mark.parametrize(("shift", "p"), [(0.0, 1.0), (0.125, 0.0)])
-def test_differences_without_spread_are_no_division_by_zero(shift, p):
-    found = paired_difference([0.5 + shift, 0.75 + shift], [0.5, 0.75])
-    assert (found.mean, found.low, found.high, found.p) == (shift, shift, shift, p)
+@pytest.mark.parametrize(
+    ("values", "reference", "mean"),
+    [
+        ([0.5, 0.75], [0.5, 0.75], 0.0),
+        ([0.625, 0.875], [0.5, 0.75], 0.125),
+        ([0.3, 0.9], [0.2, 0.8], 0.1),  # equal but for rounding
+    ],
+)
+def test_differences_without_spread_have_no_interval(values, reference, mean):
+    found = paired_difference(values, reference)
+    assert found.mean == pytest.approx(mean)
+    assert (found.low, found.high, found.p) == (None, None, None)
 
 
 def test_holm_by_hand():

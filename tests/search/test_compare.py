@@ -4,11 +4,12 @@ import json
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from fairnad.errors import ConfigError, HistoryError
+from fairnad.errors import ConfigError, ExecutorError, HistoryError
 from fairnad.history.lock import locked
 from fairnad.search.compare import read_plan, run_compare, run_folders
 from fairnad.search.strategies import STRATEGIES
@@ -77,6 +78,51 @@ def test_a_job_may_grow_by_seeds_and_strategies(tmp_path):
     fake_runs.job(tmp_path / "job", strategies="base,widen", num_seeds=2, executor=executor)
     assert len(executor.submitted) == 3 * A_RUN
     assert len(run_folders(tmp_path / "job")) == 4
+
+
+def test_a_smaller_call_takes_nothing_from_a_job(tmp_path):
+    fake_runs.job(tmp_path, strategies="base,best-of-n", num_seeds=2)
+    executor = fake_runs.LuckyExecutor()
+    fake_runs.job(tmp_path, strategies="best-of-n", num_seeds=1, executor=executor)
+    assert executor.submitted == []
+    fake_runs.job(tmp_path, strategies="fairnad", num_seeds=1, executor=executor)
+    assert len(executor.submitted) == 2 * A_RUN
+    plan = read_plan(tmp_path)
+    assert (plan.strategies, plan.num_seeds, plan.reference) == (("base", "best-of-n", "fairnad"), 2, "base")
+
+
+def test_the_reference_may_be_chosen_anew(tmp_path):
+    fake_runs.job(tmp_path, strategies="base,best-of-n", num_seeds=1)
+    fake_runs.job(tmp_path, strategies="best-of-n,base", num_seeds=1, reference="best-of-n")
+    assert read_plan(tmp_path).reference == "best-of-n"
+
+
+def test_final_trainings_that_failed_are_tried_again_once_a_call(tmp_path):
+    for _ in range(2):
+        executor = fake_runs.LuckyExecutor(fails=lambda training: training.split == "test")
+        told = fake_runs.job(tmp_path, strategies="base", num_seeds=1, executor=executor)
+        assert sum(training.split == "test" for training in executor.submitted) == 2
+        assert told == ["1 of 1: base, seed 0: done"]
+    fake_runs.job(tmp_path, strategies="base", num_seeds=1)
+    assert fake_runs.job(tmp_path, strategies="base", num_seeds=1) == ["1 of 1: base, seed 0: already done"]
+    final = [accuracy for key, accuracy in fake_runs.evaluations(tmp_path).items() if key[2] == "retrain"]
+    assert len(final) == 2
+    assert None not in final
+
+
+def test_a_pick_without_a_final_training_keeps_no_other_run_waiting(tmp_path):
+    def finish(folder, number):
+        if folder.name == "base-seed-0":
+            raise ExecutorError("no final training of child 0 came to its end")
+        sound.finish(folder, number)
+
+    sound, told = fake_runs.steps(), []
+    plan = fake_runs.plan(strategies="base,best-of-n", num_seeds=1)
+    with pytest.raises(ExecutorError, match=r"^base, seed 0: no final training of child 0 came to its end$"):
+        run_compare(plan, tmp_path, steps=replace(sound, finish=finish), told=told.append)
+    assert told == ["1 of 2: base, seed 0: no final training", "2 of 2: best-of-n, seed 0: done"]
+    run_compare(plan, tmp_path, steps=sound, told=told.append)
+    assert told[2:] == ["1 of 2: base, seed 0: done", "2 of 2: best-of-n, seed 0: already done"]
 
 
 def test_final_trainings_differ_from_seed_to_seed_and_pair_up(tmp_path):

@@ -109,9 +109,9 @@ def test_a_further_training_leaves_the_files_of_the_first_alone():
 
 
 def test_the_setting_reads_and_writes_itself():
-    config = load_config("demo", ["recheck=10x2"])
-    assert (config.recheck, config.num_children) == (Recheck(10, 2), 8)
-    assert config.model_dump(mode="json")["recheck"] == "10x2"
+    config = load_config("demo", ["recheck=9x2"])
+    assert (config.recheck, config.num_children) == (Recheck(9, 2), 10)
+    assert config.model_dump(mode="json")["recheck"] == "9x2"
     assert Config.model_validate(config.model_dump(mode="json")) == config
     assert load_config("demo").num_children == 28
 
@@ -122,11 +122,26 @@ def test_the_setting_reads_and_writes_itself():
         ("10", "expected NETWORKSxTRAININGS"),
         ("0x2", "expected NETWORKS"),
         ("14x2", "leaves no child of a budget of 28"),
+        ("10x2", "names 10 networks, and 9 are there to be rechecked, 8 children and the base; 9x2 fits"),
+        ("27x1", "names 27 networks, and 2 are there to be rechecked, 1 child and the base; 14x1 fits"),
     ],
 )
 def test_a_recheck_that_cannot_be_is_refused(text, match):
     with pytest.raises(ConfigError, match=match):
         load_config("demo", [f"recheck={text}"])
+
+
+@pytest.mark.parametrize("trainings", [1, 2, 5])
+@pytest.mark.parametrize("budget", [6, 7, 28, 29])
+def test_what_is_said_to_fit_is_the_most_that_does(budget, trainings):
+    fitting, told = [], []
+    for networks in range(1, budget):
+        try:
+            fitting.append(Config(budget=budget, recheck=f"{networks}x{trainings}").recheck)
+        except ConfigError as error:
+            told.append(str(error))
+    assert [one.networks for one in fitting] == list(range(1, len(fitting) + 1))
+    assert all(f"; {fitting[-1]} fits" in line for line in told if "leaves no child" not in line)
 
 
 def test_a_final_training_that_failed_is_tried_again_when_it_is_asked_for_again():

@@ -1,5 +1,6 @@
 import itertools
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -9,7 +10,9 @@ import pytest
 
 from fairnad.errors import DatasetError
 from fairnad.sandbox.wire import PrepareJob
+from fairnad.training import fashion_mnist
 from fairnad.training.datasets import channel_statistics, prepare
+from tests.training.raw_files import write_cifar10, write_cifar100, write_fashion_mnist
 
 MAKER = """
 import numpy as np
@@ -78,6 +81,39 @@ def test_a_half_made_data_set_is_never_seen(tmp_path, maker):
     with pytest.raises(DatasetError, match="val images are float32"):
         prepare(job(name, root), tmp_path)
     assert [path.name for path in root.iterdir()] == ["calls.txt"]
+
+
+@pytest.mark.parametrize("damage", [b"", b"{", b'{"name": 3}'])
+def test_a_damaged_description_is_told_in_one_sentence(damage, tmp_path, maker):
+    name, root = maker(), tmp_path / "root"
+    path = Path(prepare(job(name, root), tmp_path).dataset.folder).with_name("dataset.json")
+    path.write_bytes(damage)
+    with pytest.raises(DatasetError) as caught:
+        prepare(job(name, root), tmp_path)
+    assert str(caught.value) == f"{path} is damaged; delete {path.parent}, and it is made anew"
+
+
+@pytest.mark.parametrize(
+    ("name", "write", "folder"),
+    [
+        ("cifar10", write_cifar10, "cifar-10-batches-py"),
+        ("cifar100", write_cifar100, "cifar-100-python"),
+        ("fashion-mnist", lambda raw: write_fashion_mnist(raw / "fashion-mnist"), "fashion-mnist"),
+    ],
+)
+def test_replaced_raw_files_are_prepared_anew(name, write, folder, tmp_path, prepared, tiny_splits, monkeypatch):
+    monkeypatch.setattr(fashion_mnist, "DEBIAN", tmp_path / "debian")
+    write(tmp_path / "root" / "raw")
+    place = tmp_path / "root" / "raw" / folder
+    first = prepared(name, split_dir=tiny_splits)
+    assert prepared(name, split_dir=tiny_splits) == first
+    for path in place.iterdir():
+        os.utime(path, ns=(1, 1))
+    second = prepared(name, split_dir=tiny_splits)
+    assert second.folder != first.folder
+    assert Path(first.folder).is_dir()  # a search may be under way on it
+    shutil.rmtree(place)
+    assert prepared(name, split_dir=tiny_splits) == second
 
 
 def test_processes_that_prepare_at_once_agree(tmp_path):
