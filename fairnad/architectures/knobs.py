@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
+from fairnad.architectures.parsing import with_unix_lines
 from fairnad.architectures.roles import Role, Roles
 from fairnad.architectures.source import Edit, Source, splice
 
@@ -43,7 +44,7 @@ def find(source: str) -> tuple[Knob, ...]:
     class that builds everything), those in all classes.
 
     Raises:
-        ConfigError: `source` is not Python.
+        SourceError: `source` is not Python.
     """
     parsed = Source(source)
     literals = Roles(parsed).literals
@@ -60,7 +61,8 @@ def apply(source: str, values: Mapping[str, int]) -> str:
 def set_knobs(source: str, knobs: Sequence[Knob], values: Mapping[str, int]) -> str:
     """Return `source`, whose knobs are `knobs`, with those named in `values` set to new numbers."""
     changed = [knob for knob in knobs if values.get(knob.name, knob.value) != knob.value]
-    return splice(source, [Edit(*span, str(values[knob.name])) for knob in changed for span in knob.spans])
+    edits = [Edit(*span, str(values[knob.name])) for knob in changed for span in knob.spans]
+    return splice(with_unix_lines(source), edits) if edits else source
 
 
 def _is_in_network(source: Source, node: ast.AST) -> bool:

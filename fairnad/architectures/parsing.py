@@ -6,7 +6,7 @@ import ast
 import threading
 import warnings
 
-__all__ = ["parse_quietly"]
+__all__ = ["parse_quietly", "with_unix_lines"]
 
 # The filters of warnings belong to the whole process: two threads that change them at once leave them changed. And
 # CPython 3.11 counts the depth of a tree under construction per interpreter: two threads in `ast.parse` raise
@@ -28,3 +28,8 @@ def parse_quietly(text: str, *, is_compiled: bool = False) -> ast.Module:
         if is_compiled:
             compile(text, "model.py", "exec", dont_inherit=True)
     return tree
+
+
+def with_unix_lines(text: str) -> str:
+    r"""Return `text` with the ends of its lines as "\n": "\r\n" and "\r" end a line of Python too."""
+    return text.replace("\r\n", "\n").replace("\r", "\n")

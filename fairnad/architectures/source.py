@@ -10,10 +10,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
-from fairnad.architectures.parsing import parse_quietly
+from fairnad.architectures.parsing import parse_quietly, with_unix_lines
 from fairnad.errors import ConfigError
 
-__all__ = ["Definition", "Edit", "Source", "argument_of", "callee_name", "splice"]
+__all__ = ["Definition", "Edit", "Source", "SourceError", "argument_of", "callee_name", "splice", "try_parse"]
 
 Definition = ast.ClassDef | ast.FunctionDef
 
@@ -57,19 +57,23 @@ def argument_of(call: ast.Call, name: str, place: int) -> ast.expr | None:
     return before[place]
 
 
+class SourceError(ConfigError):
+    """A text that is not Python."""
+
+
 class Source:
-    """One parsed module.
+    """One parsed module; its lines end with "\\n", whatever those of `text` end with.
 
     Raises:
-        ConfigError: `text` is not Python.
+        SourceError: `text` is not Python.
     """
 
     def __init__(self, text: str) -> None:
-        self.text = text.replace("\r\n", "\n")
+        self.text = with_unix_lines(text)
         try:
             self.tree = parse_quietly(self.text)
         except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-            raise ConfigError(f"the source cannot be parsed: {error or 'it is nested too deeply'}") from error
+            raise SourceError(f"the source cannot be parsed: {error or 'it is nested too deeply'}") from error
         self.definitions: dict[str, Definition] = {
             node.name: node for node in self.tree.body if isinstance(node, ast.ClassDef | ast.FunctionDef)
         }
@@ -130,6 +134,31 @@ class Source:
         end = self.text.find("\n", offset)
         return len(self.text) if end < 0 else end
 
+    def line_before(self, statement: ast.stmt, line: str) -> Edit | None:
+        """Return what puts `line` before `statement`, indented as that is; None where that does not begin a line."""
+        start = self.span(statement)[0]
+        indentation = self._indentation(start)
+        return None if indentation is None else Edit(start, start, f"{line}\n{indentation}")
+
+    def line_after(self, statement: ast.stmt, line: str) -> Edit | None:
+        """Return what puts `line` behind `statement`, indented as that is; None where that shares a line with others.
+
+        A comment may stand behind the statement.
+        """
+        start, end = self.span(statement)
+        indentation, line_end = self._indentation(start), self.line_end(end)
+        rest = self.text[end:line_end].strip()
+        if indentation is None or (rest and not rest.startswith("#")):
+            return None
+        return Edit(line_end, line_end, f"\n{indentation}{line}")
+
+    def _indentation(self, start: int) -> str | None:
+        """Return the white space between `start` and the beginning of its line; None where there is more."""
+        line_start = self.text.rfind("\n", 0, start) + 1
+        before = self.text[line_start:start]
+        is_continued = self.text.endswith("\\\n", 0, line_start)
+        return None if before.strip() or is_continued else before
+
     def statement(self, node: ast.AST) -> ast.stmt:
         """Return the innermost statement around `node`."""
         while not isinstance(node, ast.stmt):
@@ -141,3 +170,11 @@ class Source:
         while node in self.parents:
             node = self.parents[node]
             yield node
+
+
+def try_parse(text: str) -> Source | None:
+    """Return the module that `text` is; None where it is not Python."""
+    try:
+        return Source(text)
+    except SourceError:
+        return None

@@ -11,8 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from fairnad.architectures.parsing import parse_quietly
-from fairnad.architectures.source import Source
-from fairnad.errors import ConfigError
+from fairnad.architectures.source import Source, try_parse
 from fairnad.generators.llm_edits import code_of
 from fairnad.generators.modules import Part, constructor, shapes
 from fairnad.llm.names import missing_names
@@ -57,9 +56,8 @@ def proven_classes(part: Part, main: str | None, earlier: Sequence[Child], count
 
 def _added(part: Part, child: Child, parent: Child) -> Iterator[tuple[str, ProvenClass]]:
     """Yield the classes that `child` has and `parent` has not, each with its code there."""
-    try:
-        source, before = Source(child.source), Source(parent.source)
-    except ConfigError:
+    source, before = try_parse(child.source), try_parse(parent.source)
+    if source is None or before is None:
         return
     for name in source.classes:
         code = code_of(source, name)

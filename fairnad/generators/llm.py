@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
+from fairnad.architectures.source import SourceError
 from fairnad.config import Config
 from fairnad.errors import ReplyError
 from fairnad.generators.base import Refinement, Request
@@ -264,6 +265,8 @@ def _tried(read: _Read, reply: Reply) -> str | ReplyError:
         return read(reply)
     except ReplyError as error:
         return error
+    except SourceError as error:
+        return ReplyError("syntax", f"what the code was put into is not valid Python: {error}")
 
 
 def _once_more(prompt: Prompt, kind: str, bare: Prompt | None) -> Prompt | None:

@@ -10,8 +10,8 @@ import itertools
 from collections.abc import Collection, Sequence
 
 from fairnad.architectures.parsing import parse_quietly
-from fairnad.architectures.source import Definition, Edit, Source, splice
-from fairnad.errors import ConfigError, ReplyError
+from fairnad.architectures.source import Definition, Edit, Source, SourceError, splice
+from fairnad.errors import ReplyError
 from fairnad.llm.names import bindings
 
 __all__ = ["add_imports", "apply_edits", "code_of", "merge"]
@@ -40,8 +40,10 @@ def apply_edits(source: str, edits: Sequence[tuple[str, str]]) -> str:
     lines = source.split("\n")
     found = []
     for number, (search, put) in enumerate(edits, start=1):
-        first, count, shift = _find(lines, _lines(search), number)
-        found.append((first, first + count, _shifted(_lines(put), shift)))
+        wanted = _lines(search)
+        first = _find(lines, wanted, number)
+        moved = [_moved(line, _indentation(wanted[0]), _indentation(lines[first])) for line in _lines(put)]
+        found.append((first, first + len(wanted), moved))
     found.sort()
     if any(end > start for (_, end, _), (start, _, _) in itertools.pairwise(found)):
         raise ReplyError("edit", "two edits change the same lines")
@@ -108,8 +110,8 @@ def _lines(text: str) -> list[str]:
     return text.strip("\n").split("\n") if text.strip() else []
 
 
-def _find(lines: list[str], wanted: list[str], number: int) -> tuple[int, int, int]:
-    """Return where `wanted` begins, how many lines it has, and how much deeper the source has it."""
+def _find(lines: list[str], wanted: list[str], number: int) -> int:
+    """Return where `wanted` begins."""
     if not wanted:
         raise ReplyError("edit", f"edit {number} searches for nothing")
     count = len(wanted)
@@ -121,7 +123,7 @@ def _find(lines: list[str], wanted: list[str], number: int) -> tuple[int, int, i
             if all(_key(line, is_exact) == key for line, key in zip(lines[at : at + count], keys, strict=True))
         ]
         if len(places) == 1:
-            return places[0], count, _indent(lines[places[0]]) - _indent(wanted[0])
+            return places[0]
         if places:
             raise ReplyError("edit", f"edit {number}: what it searches for stands in the parent {len(places)} times")
     raise ReplyError("edit", f"edit {number}: what it searches for is not in the parent: {wanted[0].strip()!r}")
@@ -131,20 +133,24 @@ def _key(line: str, is_exact: bool) -> str:
     return line.rstrip() if is_exact else " ".join(line.split())
 
 
-def _indent(line: str) -> int:
-    return len(line) - len(line.lstrip())
+def _indentation(line: str) -> str:
+    return line[: len(line) - len(line.lstrip())]
 
 
-def _shifted(lines: list[str], shift: int) -> list[str]:
-    if shift >= 0:
-        return [f"{' ' * shift}{line}" if line.strip() else line for line in lines]
-    return [line[min(-shift, _indent(line)) :] for line in lines]
+def _moved(line: str, before: str, after: str) -> str:
+    """Return `line` with the indentation `after` where that of its block was `before`."""
+    if not line.strip():
+        return line
+    if line.startswith(before):
+        return after + line.removeprefix(before)
+    excess = max(0, len(before) - len(after))
+    return after[len(before) :] + line[min(excess, len(_indentation(line))) :]
 
 
 def _parsed(written: str) -> Source:
     try:
         return Source(written)
-    except ConfigError as error:
+    except SourceError as error:
         raise ReplyError("syntax", f"the code is not valid Python: {error}") from error
 
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 
-from fairnad.architectures.source import Source
-from fairnad.errors import ConfigError
+from fairnad.architectures.source import try_parse
 from fairnad.generators.base import Parent, Refinement, Request
 from fairnad.generators.library import ProvenClass
 from fairnad.generators.modules import Part, describe_stages
@@ -143,7 +142,5 @@ def _intent(draft: Draft, request: Request | Refinement) -> dict[str, object]:
 
 
 def _stages(source: str) -> str:
-    try:
-        return describe_stages(Source(source))
-    except ConfigError:
-        return ""
+    parsed = try_parse(source)
+    return describe_stages(parsed) if parsed is not None else ""

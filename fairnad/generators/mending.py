@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from fairnad.architectures.source import Source
-from fairnad.errors import ConfigError
+from fairnad.architectures.source import try_parse
 from fairnad.generators.fit import Measure
 from fairnad.generators.mending_sizes import mend_sizes
 from fairnad.generators.mending_text import Mended, mend_names, mend_wording
@@ -22,8 +21,10 @@ def mend(
 
     `shown` are the classes, name to code, that its writer was shown: it may use one as if it were there.
     """
-    try:
-        parsed, before = Source(source), Source(parent)
-    except ConfigError:
+    parsed, before = try_parse(source), try_parse(parent)
+    if parsed is None or before is None:
         return None
-    return mend_names(parsed, before, shown) or mend_wording(parsed) or mend_sizes(parsed, before, verdict, measure)
+    mended = mend_names(parsed, before, shown) or mend_wording(parsed)
+    if mended is not None and try_parse(mended.source) is not None:
+        return mended
+    return mend_sizes(parsed, before, verdict, measure)

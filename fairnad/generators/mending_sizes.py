@@ -12,8 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from fairnad.architectures.roles import method, parameter_names
-from fairnad.architectures.source import Edit, Source, argument_of, callee_name, splice
-from fairnad.errors import ConfigError
+from fairnad.architectures.source import Edit, Source, argument_of, callee_name, splice, try_parse
 from fairnad.generators.fit import Measure
 from fairnad.generators.llm_edits import add_imports, code_of
 from fairnad.generators.mending_text import CHANNEL_NORM, Mended, mend_names
@@ -95,9 +94,8 @@ def _overlap(first: _Step, second: _Step) -> bool:
 
 def _changed(source: Source, steps: Sequence[_Step]) -> str:
     text = splice(source.text, [step.edit for step in steps])
-    try:
-        parsed = Source(text)
-    except ConfigError:
+    parsed = try_parse(text)
+    if parsed is None:
         return text  # which does not run, as is measured
     if any(step.edit.text.startswith(CHANNEL_NORM) for step in steps):
         mended = mend_names(parsed, parsed, {})

@@ -10,7 +10,6 @@ import ast
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from fairnad.architectures.parsing import parse_quietly
 from fairnad.architectures.parts import part_source
 from fairnad.architectures.roles import method, parameter_names
 from fairnad.architectures.source import Edit, Source, callee_name, splice
@@ -51,7 +50,7 @@ def mend_names(source: Source, parent: Source, shown: Mapping[str, str]) -> Mend
     imports = [f"from torch.nn import {', '.join(layers)}"] if layers else []
     if left_out:
         imports += [parent.code(node) for node in parent.tree.body if isinstance(node, ast.Import | ast.ImportFrom)]
-    text = add_imports(text, imports, names=sorted(missing | missing_names(parse_quietly(text))))
+    text = add_imports(text, imports, names=sorted(missing | missing_names(Source(text).tree)))
     if text == source.text:
         return None
     origin = "an earlier child" if shown.keys() & parts else "the parts" if parts else "the parent"
@@ -106,9 +105,10 @@ def _mend_constructors(source: Source) -> Mended | None:
             continue
         has_docstring = ast.get_docstring(init, clean=False) is not None and len(init.body) > 1
         first = init.body[has_docstring]
-        start = source.span(first)[0]
-        edits.append(Edit(start, start, f"super().__init__()\n{' ' * first.col_offset}"))
-        names.append(name)
+        edit = source.line_before(first, "super().__init__()")
+        if edit is not None:
+            edits.append(edit)
+            names.append(name)
     return Mended(splice(source.text, edits), f"super().__init__() in {', '.join(names)}") if edits else None
 
 
@@ -145,8 +145,10 @@ def _mend_parameters(source: Source) -> Mended | None:
         ]
         stored = {name.attr for name in ast.walk(init) if isinstance(name, ast.Attribute)}
         names = sorted({use.id for use in uses})
-        end, indent = source.span(init.body[-1])[1], " " * init.body[-1].col_offset
-        edits += [Edit(*source.span(use), f"self.{use.id}") for use in uses]
-        edits += [Edit(end, end, f"\n{indent}self.{name} = {name}") for name in names if name not in stored]
+        lines = [f"self.{name} = {name}" for name in names if name not in stored]
+        added = [edit for line in lines if (edit := source.line_after(init.body[-1], line)) is not None]
+        if len(added) < len(lines):
+            continue
+        edits += [*added, *(Edit(*source.span(use), f"self.{use.id}") for use in uses)]
         kept += [f"{owner}.{name}" for name in names]
     return Mended(splice(source.text, edits), f"kept {', '.join(kept)}") if edits else None

@@ -16,8 +16,7 @@ from itertools import islice
 
 from fairnad.architectures.parsing import parse_quietly
 from fairnad.architectures.roles import method
-from fairnad.architectures.source import Edit, Source, splice
-from fairnad.errors import ConfigError
+from fairnad.architectures.source import Edit, Source, splice, try_parse
 from fairnad.generators.llm_edits import code_of, merge
 from fairnad.generators.operators import categories
 from fairnad.generators.operators.change import Change
@@ -110,9 +109,8 @@ class ChannelScale(nn.Module):
 
 def _with_own_names(written: str, source: Source, wanted: str) -> str:
     """Return `written` with other names for the classes that `source` has otherwise; a stub means the one there."""
-    try:
-        new = Source(written)
-    except ConfigError:
+    new = try_parse(written)
+    if new is None:
         return written
     for name in new.reached_from(wanted):
         if name in (wanted, "Network") or name not in source.classes or name not in new.classes:
@@ -121,7 +119,7 @@ def _with_own_names(written: str, source: Source, wanted: str) -> str:
         if forward is None or all(isinstance(node, ast.Pass | ast.Expr) for node in forward.body):
             continue
         if not is_same_code(parse_quietly(code_of(new, name)), parse_quietly(code_of(source, name))):
-            other = free_name(Source(f"{source.text}\n\n{written}"), name)
+            other = free_name(f"{source.text}\n\n{written}", name)
             written = re.sub(rf"(?<![.\w]){name}\b", other, written)
     return written
 
@@ -131,11 +129,8 @@ def choose_part(parent: str, idea: Idea, target: MutationTarget, rng: random.Ran
 
     What only the network itself can hold has that twice.
     """
-    try:
-        source = Source(parent)
-    except ConfigError:
-        return None
-    if "Network" not in source.classes:
+    source = try_parse(parent)
+    if source is None or "Network" not in source.classes:
         return None
     parts = (_MAKERS[kind](source, idea, target, rng) for kind in _kinds(idea, target))
     return next(islice((part for part in parts if part is not None), form, None), None)
@@ -203,15 +198,17 @@ def _layer(source: Source, idea: Idea, target: MutationTarget, rng: random.Rando
     if place is None:
         return None
     site, channels = place
-    name = free_name(source, _NAMES[PartKind.LAYER])
+    name = free_name(source.text, _NAMES[PartKind.LAYER])
     change = Change(source)
     change.put_behind(site, "added", f"{name}({channels})")
+    skeleton = change.finish("")
+    if skeleton is None:
+        return None
     contract = (
         f"Class `{name}`, built as `{name}(channels)`. Its `forward(self, x)` takes a feature map x of shape "
         "(B, channels, H, W) and returns a tensor of exactly the same shape."
     )
-    skeleton = change.finish("").text
-    return Part(PartKind.LAYER, name, skeleton, contract, example=_LAYER_EXAMPLE)
+    return Part(PartKind.LAYER, name, skeleton.text, contract, example=_LAYER_EXAMPLE)
 
 
 def _layer_place(source: Source, idea: Idea, rng: random.Random) -> tuple[Site, str] | None:
@@ -243,7 +240,7 @@ def _block(source: Source, idea: Idea, target: MutationTarget, rng: random.Rando
     statements = (
         choose_uses(uses[block], idea.text.lower(), rng) if target is MutationTarget.NEW_MODULE else uses[block]
     )
-    name = free_name(source, _NAMES[PartKind.BLOCK])
+    name = free_name(source.text, _NAMES[PartKind.BLOCK])
     edits = [Edit(*source.span(node), name) for nodes in statements.values() for node in nodes]
     contract = (
         f"Class `{name}`, built as `{name}({constructor(source, block)})`. {shapes(source, block)} It takes the "

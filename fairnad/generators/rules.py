@@ -10,7 +10,7 @@ import random
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from fairnad.architectures.source import Source
+from fairnad.architectures.source import Source, try_parse
 from fairnad.generators.base import Parent, Refinement, Request
 from fairnad.generators.fit import Direction, Measure, fit
 from fairnad.generators.operators import OPERATORS, Operator, Rewrite, Scope, specialize
@@ -81,8 +81,8 @@ class RulesGenerator:
     ) -> Draft | Failed:
         if idea.kind is IdeaKind.SCALE_UP:
             return self._grow(parent, idea, limits, rng)
-        source = Source(parent.source)
-        if "Network" not in source.classes:
+        source = try_parse(parent.source)
+        if source is None or "Network" not in source.classes:
             return Failed(Failure.NO_DRAFT, "the parent defines no class Network")
         for operator in _ranked(idea, rng):
             rewrite = _apply(operator, source, idea, target, rng)

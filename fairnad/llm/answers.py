@@ -17,7 +17,7 @@ _PLAIN = (
     | {0x85: "\n", 0x2028: "\n", 0x2029: "\n"}
 )
 _FINAL_CHANNEL = "<|channel|>final<|message|>"
-_END_TOKEN = re.compile(r"(?:<\|[a-zA-Z_]{1,30}\|>|</s>)\s{0,3}\Z")
+_END_TOKEN = re.compile(r"(?:<[|\uff5c][\w\u2581]{1,30}[|\uff5c]>|</s>|<eos>|<end_of_turn>)\s{0,3}\Z")
 
 _TAG = re.compile(
     r"<(?P<close>/?)(?:\w{1,10}:)?(?:think(?:ing)?|thoughts?|reasoning|analysis|reflection|scratchpad)>"

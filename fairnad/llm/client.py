@@ -24,7 +24,9 @@ __all__ = ["Client"]
 logger = logging.getLogger(__name__)
 
 _MAX_BACKOFF_SECONDS = 30.0
-_FINISHES = {"stop": Finish.STOP, "length": Finish.LENGTH}
+_FINISHES = {"stop": Finish.STOP, "length": Finish.LENGTH, "max_tokens": Finish.LENGTH}
+_MAX_COUNT = 2**53
+"""No reply has more tokens: a larger number is nonsense that arithmetic and SQLite cannot take."""
 
 
 class Client:
@@ -202,7 +204,7 @@ def _read_answer(text: str) -> Reply | None:
                 return None
             return Reply(
                 _encodable(content),
-                _FINISHES.get(str(choice.get("finish_reason")), Finish.OTHER),
+                _FINISHES.get(str(choice.get("finish_reason")).lower(), Finish.OTHER),
                 _count_in(usage, "prompt_tokens"),
                 _count_in(usage, "completion_tokens"),
             )
@@ -210,20 +212,21 @@ def _read_answer(text: str) -> Reply | None:
 
 
 def _text_of(content: object) -> str | None:
-    """Return the text of a message: a string, a list of parts of which some are text, or nothing at all."""
+    """Return the text of a message: a string, a list of strings and parts of which some have text, or nothing."""
     match content:
         case None:
             return ""
         case str():
             return content
         case [*parts]:
-            return "".join(str(part.get("text", "")) for part in parts if isinstance(part, dict))
+            texts = (part.get("text") if isinstance(part, dict) else part for part in parts)
+            return "".join(text for text in texts if isinstance(text, str))
     return None
 
 
 def _count_in(usage: object, name: str) -> int | None:
     value = usage.get(name) if isinstance(usage, dict) else None
-    return value if isinstance(value, int) and value >= 0 else None
+    return value if isinstance(value, int) and 0 <= value < _MAX_COUNT else None
 
 
 def _encodable(text: str) -> str:

@@ -17,12 +17,15 @@ _MAX_ALTERNATIVES = 8
 _MAX_BARE_BLOCKS = 8
 _MAX_BLOCKS = 200
 _OTHER_LANGUAGES = re.compile(
-    r"(?:bash|c|c\+\+|cfg|console|cpp|cs|csharp|css|csv|cuda|diff|go|html|ini|java|javascript|js|json|jsonc|julia|kotlin|"
-    r"latex|lua|markdown|md|mermaid|patch|perl|php|powershell|proto|r|ruby|rust|scala|sh|shell|sql|swift|text|toml|ts|txt|"
-    r"typescript|xml|yaml|yml|zsh)$"
+    r"(?:c|c\+\+|cfg|cpp|cs|csharp|css|csv|cuda|diff|go|ini|java|javascript|js|julia|kotlin|latex|lua|mermaid|patch|perl|"
+    r"php|proto|r|ruby|rust|scala|sql|swift|toml|ts|typescript)$"
 )
+_CARRIERS = re.compile(r"(?:bash|console|html|jsonc?|markdown|md|powershell|sh|shell|text|txt|xml|ya?ml|zsh)$")
+"""Labels of what may hold Python, but is none."""
 _DIFF = re.compile(r"^(?:@@ |--- [\w/.]|\+\+\+ [\w/.]|diff --git )", re.MULTILINE)
-_TAGS_AT_START = re.compile(r"^(?:</?[A-Za-z][\w-]{0,20}>|<!\[CDATA\[)+", re.MULTILINE)
+_TAGS_AT_START = re.compile(
+    r"^(?:</?[A-Za-z][\w-]{0,20}(?: [^<>\n]{0,200})?>|<\|\w{1,30}\|>|<!\[CDATA\[)+", re.MULTILINE
+)
 _TAGS_AT_END = re.compile(r"(?:</[A-Za-z][\w-]{0,20}>|\]\]>)+[ \t]*$", re.MULTILINE)
 _BACKTICKS = re.compile(r"`{3,}")
 
@@ -36,15 +39,21 @@ class Block:
     first: int
     last: int
     is_closed: bool
+    is_fenced: bool = True
 
     @property
     def is_python(self) -> bool:
         """Whether this is meant to be Python, right or wrong."""
         if self.label.startswith("py"):
             return True
-        if _OTHER_LANGUAGES.match(self.label) or _DIFF.search(self.text):
+        if self.is_foreign or _CARRIERS.match(self.label):
             return False
         return any(starts_code(line.strip()) for line in self.text.split("\n"))
+
+    @property
+    def is_foreign(self) -> bool:
+        """Whether this is a change or code of another language, which only looks like Python in places."""
+        return _OTHER_LANGUAGES.match(self.label) is not None or _DIFF.search(self.text) is not None
 
 
 def fenced_blocks(lines: list[str]) -> list[Block]:
@@ -86,10 +95,13 @@ def bare_blocks(text: str, parser: Parser) -> list[tuple[Block, Module | Problem
         text = _TAGS_AT_END.sub("", _TAGS_AT_START.sub("\n", text))
     lines = text.rstrip().split("\n")
     starts = [number for number, line in enumerate(lines) if starts_code(line)]
-    if not starts:  # an indented block, which is code in Markdown too; one space is that of a diff
+    if not starts and not _DIFF.search(text):  # an indented block, which is code in Markdown too; a diff has it as well
         starts = [number for number, line in enumerate(lines) if line[:2] == "  " and starts_code(line.strip())]
         margin = min((len(lines[number]) - len(lines[number].lstrip(" ")) for number in starts), default=0)
         lines = [_dedented(line, margin) for line in lines] if margin else lines
+    blocks = fenced_blocks(lines) if starts else []
+    foreign = {number for block in blocks if block.is_foreign for number in range(block.first, block.last)}
+    starts = [number for number in starts if number not in foreign]
     found: list[tuple[Block, Module | Problem]] = []
     position = -1
     for _ in range(_MAX_BARE_BLOCKS):
@@ -99,7 +111,7 @@ def bare_blocks(text: str, parser: Parser) -> list[tuple[Block, Module | Problem
         result, end = longest_module("\n".join(lines[start:]), parser)
         position = start + end
         is_closed = position < len(lines)
-        found.append((Block("\n".join(lines[start:position]), "", start, position, is_closed), result))
+        found.append((Block("\n".join(lines[start:position]), "", start, position, is_closed, is_fenced=False), result))
     return found
 
 

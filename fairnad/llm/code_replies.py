@@ -22,6 +22,7 @@ from fairnad.llm.completeness import (
     mentioned,
     tells_of_omission,
     top_definitions,
+    with_definitions,
 )
 from fairnad.llm.loose_json import Json, value_at
 from fairnad.llm.names import nodes_of
@@ -127,27 +128,28 @@ def _extract(reply: str, wanted: _Wanted, parser: Parser, *, is_truncated: bool)
     readings = []
     for found in search.fenced(text):
         readings.append(found)
-        if chosen := _chosen(found, wanted, parser, is_truncated=is_truncated):
+        if chosen := _chosen(found, wanted, is_truncated=is_truncated):
             return chosen
     if quoted := _quoted(text, readings, wanted, parser):
         return quoted
     if not search.is_broken(readings[-1]):
         for found in search.bare(text):
             readings.append(found)
-            if chosen := _chosen(found, wanted, parser, is_truncated=is_truncated):
+            if chosen := _chosen(found, wanted, is_truncated=is_truncated):
                 return chosen
     return _explain(readings, is_truncated=is_truncated)
 
 
-def _chosen(found: Found, wanted: _Wanted, parser: Parser, *, is_truncated: bool) -> str | ReplyError | None:
+def _chosen(found: Found, wanted: _Wanted, *, is_truncated: bool) -> str | ReplyError | None:
     """Return the last module that holds what is wanted, or why it cannot be used; None if none defines it."""
     last: ReplyError | None = None
+    joiner = Parser()
     for place in reversed(range(len(found.modules))):
         block, module = found.modules[place]
         if not defines(module.tree, wanted.name):
             continue
         others = [other for number, (_, other) in enumerate(found.modules) if number != place]
-        module = _with_missing(module, others, parser)
+        module = _with_missing(module, others, joiner)
         refusal = _refusal(block, module, wanted, is_truncated=is_truncated)
         if refusal is None:
             return module.text.strip("\n").rstrip() + "\n"
@@ -156,9 +158,9 @@ def _chosen(found: Found, wanted: _Wanted, parser: Parser, *, is_truncated: bool
 
 
 def _with_missing(module: Module, others: list[Module], parser: Parser) -> Module:
-    """Return `module` after the definitions in `others` that it needs."""
+    """Return `module` with the definitions in `others` that it needs."""
     definitions = definitions_for(module, others)
-    joined = parser.parse(f"{definitions}\n\n\n{module.text}") if definitions else module
+    joined = parser.parse(with_definitions(module, definitions)) if definitions else module
     return joined if isinstance(joined, Module) else module
 
 
@@ -210,6 +212,8 @@ def _strings_in_json(text: str, start: int) -> list[str]:
             strings.append(value)
         elif isinstance(value, dict | list):
             waiting += value.values() if isinstance(value, dict) else value
+        if isinstance(value, list):  # of lines, as in a notebook
+            strings.append("\n".join(line.removesuffix("\n") for line in value if isinstance(line, str)))
     return strings
 
 
@@ -230,7 +234,7 @@ def _explain(readings: list[Found], *, is_truncated: bool) -> ReplyError:
 
 
 def _may_go_on(block: Block, module: Module) -> bool:
-    return not block.is_closed and (bool(block.label) or ends_early(module.tree))
+    return not block.is_closed and (block.is_fenced or ends_early(module.tree))
 
 
 def _answer(reply: str, *, is_truncated: bool) -> tuple[str, bool]:

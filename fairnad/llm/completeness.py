@@ -18,6 +18,7 @@ __all__ = [
     "mentioned",
     "tells_of_omission",
     "top_definitions",
+    "with_definitions",
 ]
 
 _DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
@@ -25,6 +26,10 @@ _DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 _COMMENT = re.compile(r"^[^\S\n]*(#.*)", re.MULTILINE)
 _ELLIPSIS = re.compile(r"[\[(<{*\s]*(?:\.{3}|\u2026)|.*(?:\.{3}|\u2026)[\])>}*\s]*$")
 _ELLIPSIS_STATEMENT = re.compile(r"(?:^|:)[ \t]*\.\.\.", re.MULTILINE)
+_DOTTED = re.compile(r"^[^\S\n]*#[\s\[(<]*(?:\.{3}|\u2026)", re.MULTILINE)
+_PASSED = re.compile(r"^[^\S\n]*(?:def|class) [^\n]*:\s*pass[^\S\n]*#([^\n]*)", re.MULTILINE)
+_ALONE = re.compile(r"^#([^\n]*)\n(?=[ \t]*(?:[\n#]|\Z))", re.MULTILINE)
+_CAPITALIZED = re.compile(r"\b[A-Z]\w*")
 _NO_WORDS = re.compile(r"(?:\.{3,}|\u2026)$")
 _OMISSION = re.compile(
     r"\b(?:unchanged|unmodified|not changed|no changes?|identical|omitted|rest of|remainder|remain(?:s|ing)?|existing|"
@@ -54,26 +59,12 @@ def left_out(module: Module, name: str | None) -> str:
     A comment such as "rest as before" counts where it stands in place of code: with an ellipsis, as the last thing of
     its block, or where names are missing. The same words above code that is there describe it.
     """
-    for node in nodes_of(module.tree) if "..." in module.text and _ELLIPSIS_STATEMENT.search(module.text) else ():
-        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and node.value.value is Ellipsis:
-            return f"line {node.lineno}: `...` stands in place of code"
-    for node in _top_statements(module.tree.body):
-        if isinstance(node, ast.ClassDef) and name in (None, node.name) and _lacks_forward(node):
-            return f"line {node.lineno}: class {node.name} has no forward"
-    end = max((node.end_lineno or 0 for node in module.tree.body if name in bindings(node)), default=0)
-    is_missing: bool | None = None
-    for line, comment, is_in_place in _omissions(module.text):
-        if not (is_in_place and line <= end):
-            is_missing = bool(module.missing) if is_missing is None else is_missing
-            if not is_missing:
-                continue
-        return f"line {line}: {comment!r} stands in place of code"
-    return ""
+    return _unwritten(module, name) or _stand_in(module) or _told(module, name)
 
 
 def tells_of_omission(text: str) -> bool:
     """Return whether a comment in `text`, which need not parse, stands in place of code."""
-    return any(is_in_place for _, _, is_in_place in _omissions(text))
+    return any(is_in_place for _, _, is_in_place in _omissions(text)) or _DOTTED.search(text) is not None
 
 
 def ends_early(tree: ast.Module) -> bool:
@@ -85,7 +76,10 @@ def ends_early(tree: ast.Module) -> bool:
         last = last.body[-1]
     if not isinstance(last, ast.FunctionDef) or last.name not in ("forward", "__init__"):
         return False
-    return last.name == "__init__" or not any(isinstance(node, ast.Return | ast.Raise) for node in nodes_of(last))
+    return last.name == "__init__" or not any(
+        isinstance(node, ast.Raise) or (isinstance(node, ast.Return) and node.value is not None)
+        for node in nodes_of(last)
+    )
 
 
 def is_same_code(one: ast.Module, other: ast.Module) -> bool:
@@ -145,11 +139,28 @@ def definitions_for(module: Module, others: Sequence[Module]) -> str:
     return "\n".join(chosen[key] for key in sorted(chosen))
 
 
+def with_definitions(module: Module, definitions: str) -> str:
+    """Return the text of `module` with `definitions` before the first statement that needs them.
+
+    What they import from `__future__` goes to its top, after its docstring.
+    """
+    body, lines = module.tree.body, definitions.split("\n")
+    top = body[0].end_lineno or 0 if ast.get_docstring(module.tree, clean=False) is not None else 0
+    needy = next(node for node in body if missing_names(ast.Module(body=[node], type_ignores=[])) & module.missing)
+    place = _first_line(needy) - 1
+    futures = [line for line in lines if line.startswith("from __future__ ")]
+    others = [line for line in lines if line not in futures]
+    return "\n".join([*module.lines[:top], *futures, *module.lines[top:place], *others, "", "", *module.lines[place:]])
+
+
 def _statement_text(module: Module, node: ast.stmt) -> str:
     """Return the lines of a statement, with its decorators."""
+    return "\n".join(module.lines[_first_line(node) - 1 : node.end_lineno])
+
+
+def _first_line(node: ast.stmt) -> int:
     decorators = node.decorator_list if isinstance(node, _DEFINITIONS) else []
-    first = min([node.lineno, *(decorator.lineno for decorator in decorators)])
-    return "\n".join(module.lines[first - 1 : node.end_lineno])
+    return min([node.lineno, *(decorator.lineno for decorator in decorators)])
 
 
 def _top_statements(body: list[ast.stmt]) -> Iterator[ast.stmt]:
@@ -176,7 +187,49 @@ def _lacks_forward(node: ast.ClassDef) -> bool:
     if bases != ["Module"]:
         return False
     bound = [inner for inner in node.body if "forward" in bindings(inner)]
-    return not bound or all(isinstance(inner, ast.Pass) for inner in getattr(bound[-1], "body", [node]))
+    return not bound or all(_does_nothing(inner) for inner in getattr(bound[-1], "body", [node]))
+
+
+def _does_nothing(node: ast.stmt) -> bool:
+    return isinstance(node, ast.Pass) or (isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant))
+
+
+def _unwritten(module: Module, name: str | None) -> str:
+    """Return what the tree itself shows: an ellipsis, or the class without what makes it one."""
+    for node in nodes_of(module.tree) if "..." in module.text and _ELLIPSIS_STATEMENT.search(module.text) else ():
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and node.value.value is Ellipsis:
+            return f"line {node.lineno}: `...` stands in place of code"
+    for node in _top_statements(module.tree.body):
+        if isinstance(node, ast.ClassDef) and name in (None, node.name) and _lacks_forward(node):
+            return f"line {node.lineno}: class {node.name} has no forward"
+    return ""
+
+
+def _stand_in(module: Module) -> str:
+    """Return the comment that takes the place of a whole definition, "" for none.
+
+    It follows a lone `pass`, or it stands alone and names a class that is used but missing.
+    """
+    for comment in _PASSED.findall(module.text):
+        if _OMISSION.search(comment):
+            return f"{comment.strip()!r} stands in place of code"
+    for comment in dict.fromkeys(_ALONE.findall(module.text)):
+        if any(name in module.missing and not name.isupper() for name in _CAPITALIZED.findall(comment)):
+            return f"{comment.strip()!r} stands in place of code"
+    return ""
+
+
+def _told(module: Module, name: str | None) -> str:
+    """Return the comment that tells of code left out."""
+    end = max((node.end_lineno or 0 for node in module.tree.body if name in bindings(node)), default=0)
+    is_missing: bool | None = None
+    for line, comment, is_in_place in _omissions(module.text):
+        if not (is_in_place and line <= end):
+            is_missing = bool(module.missing) if is_missing is None else is_missing
+            if not is_missing:
+                continue
+        return f"line {line}: {comment!r} stands in place of code"
+    return ""
 
 
 def _omissions(text: str) -> Iterator[tuple[int, str, bool]]:

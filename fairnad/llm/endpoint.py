@@ -47,7 +47,7 @@ def check_endpoint(config: LLMConfig, longest_prompt_chars: int) -> EndpointFact
 
 
 def _served(exchange: Exchange, config: LLMConfig) -> dict[str, Mapping[str, Any]]:
-    """Return what the endpoint tells of each model; nothing where it has no such page."""
+    """Return what the endpoint tells of each model; nothing where it has no such page, or another one there."""
     text = exchange.get("/models", seconds=_LOOK_SECONDS)
     if isinstance(text, Fault):
         if text.kind in ("model", "bad_request") and config.model is not None:  # it has no such page
@@ -56,6 +56,8 @@ def _served(exchange: Exchange, config: LLMConfig) -> dict[str, Mapping[str, Any
     match _parsed(text):
         case {"data": [*entries]} | ([{"id": _}, *_] as entries):
             return {str(entry["id"]): entry for entry in entries if isinstance(entry, dict) and "id" in entry}
+        case dict() | list() if config.model is not None:
+            return {}
     raise LLMError(f"{exchange.url}/models does not list models; check llm.base_url", kind="bad_body")
 
 

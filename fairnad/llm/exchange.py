@@ -68,7 +68,7 @@ class Exchange:
         except ImportError as error:
             raise ConfigError("asking a language model needs the openai package: pip install 'fairnad[llm]'") from error
         http_client = openai.DefaultHttpxClient(
-            event_hooks={"request": [self._watch]},
+            event_hooks={"request": [self._watch], "response": [_expect_utf8]},
             # A proxy of the environment does not know this machine's own addresses.
             trust_env=not _is_loopback(self.url),
         )
@@ -98,21 +98,20 @@ class Exchange:
         import openai
 
         try:
-            return send()
+            found = send()
         except openai.APIStatusError as error:
             return status_fault(error.status_code, error.body, error.response.headers)
         except openai.APIConnectionError as error:
-            return self._lost(line, error)
+            return self._lost(line, f"{error.__cause__ or error}", is_late=isinstance(error, openai.APITimeoutError))
+        # A body without a length ends with its connection, whoever ended that.
+        return self._lost(line, "it was cut") if line.is_cut else found
 
-    def _lost(self, line: _Line, error: openai.APIConnectionError) -> Fault:
-        import openai
-
+    def _lost(self, line: _Line, reason: str, *, is_late: bool = False) -> Fault:
         if self._is_closed:
             return Fault("closed", "the client was closed")
-        reason = f"{error.__cause__ or error}"
         if not line.is_connected:
             return Fault("network", f"cannot connect to {self.url}: {reason}", is_retried=True, is_outage=True)
-        if line.is_cut or isinstance(error, openai.APITimeoutError):
+        if line.is_cut or is_late:
             # Not asked again: the same prompt would most likely take as long.
             within = f"no whole answer within {line.seconds:g} s"
             return Fault("timeout", f"{within}; allow more (llm.total_seconds) or ask less at once (llm.concurrency)")
@@ -211,6 +210,11 @@ class _Line:
         with self._lock:
             for connection in self._sockets:
                 connection.close()
+
+
+def _expect_utf8(response: Any) -> None:  # noqa: ANN401 - as above
+    """Have the body read as JSON is written, whatever its header says: that may name a codec that is no charset."""
+    response.encoding = "utf-8-sig"
 
 
 def _checked_url(base_url: str | None) -> str:

@@ -14,6 +14,7 @@ __all__ = ["Fault", "one_line", "status_fault"]
 _KINDS = {
     400: "bad_request",
     401: "auth",
+    402: "quota",
     403: "auth",
     404: "model",
     408: "timeout",
@@ -29,8 +30,11 @@ _RETRIED = frozenset({408, 409, 425, 429})
 # is no outage: a gateway says so of each reply that takes longer than it waits.
 _AWAY = frozenset({502, 503})
 _TOO_LONG = re.compile(
-    r"context.?(length|size|window)|maximum context|exceeds? .{0,20}context|prompt is too long", re.I
+    r"context.?(length|size|window)|maximum context|exceeds? .{0,20}context|prompt is too long|"
+    r"(exceeds|longer than) the maximum (number of tokens|model length)|inputs\W+tokens \+",
+    re.IGNORECASE,
 )
+_NO_MONEY = re.compile("insufficient_quota|billing_hard_limit_reached")
 _MAX_TEXT = 300
 
 
@@ -55,14 +59,14 @@ def status_fault(status: int, body: object, headers: Mapping[str, str]) -> Fault
     said = str(fields.get("message") or body or "")
     labels = f"{fields.get('code')} {fields.get('type')} {said}"
     kind = _KINDS.get(status, "server" if status >= 500 else "bad_request")
-    if kind == "bad_request" and _TOO_LONG.search(labels.replace("_", " ")):
+    if kind in ("bad_request", "server") and _TOO_LONG.search(labels.replace("_", " ")):
         kind = "context_length"
-    if kind == "rate_limit" and "insufficient_quota" in labels:
+    if _NO_MONEY.search(labels):
         kind = "quota"
     return Fault(
         kind,
         f"status {status}" + (f": {said}" if said else ""),
-        is_retried=(status >= 500 or status in _RETRIED) and kind != "quota",
+        is_retried=(status >= 500 or status in _RETRIED) and kind not in ("quota", "context_length"),
         is_outage=status in _AWAY,
         wait_seconds=_retry_after(headers.get("retry-after", "")),
     )

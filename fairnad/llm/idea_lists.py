@@ -3,22 +3,36 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from itertools import pairwise
 
 from fairnad.errors import ReplyError
 from fairnad.knowledge.ideas import MAX_WORDS
 from fairnad.llm.answers import text_of
-from fairnad.llm.loose_json import Json, value_at
+from fairnad.llm.loose_json import Json, arguments_of, value_at
 
 __all__ = ["read_idea_line", "read_ideas"]
 
 _BULLET = re.compile(
-    r"([ \t]*)(?:\*(?!\*)|[-+\u2022\u2023\u25e6\u25aa\u25cf\u00b7\u2013\u2014\u2192]|[(\[]?\d{1,3}[.)\]:]|"
-    r"[(]?[a-zA-Z][)])[ \t]*(?=\S)(.*)$"
+    r"([ \t]*)(?=[^a-zA-Z\s]|[a-zA-Z]{1,4}[.)])(?:\\?[-+]|"
+    r"(?:#{1,6}[ \t]+)?[*_]{0,2}[(\[\uff08]?\d{1,3}(?:\\?[.)\]:\u3001\uff0e\uff09](?!\d)|\ufe0f?\u20e3)[*_]{0,2}|"
+    r"\(?(?:[a-zA-Z]|[ivxIVX]{1,4})(?:\)|\.(?=[ \t]))|\\?\*(?!\*)|"
+    r"(?:[\u2460-\u24ff\u2776-\u2793]|(?![\u201c\u2018\u00ab\u300c\u3010\uff08])[^\w\s\x00-\x7f])\ufe0f?"
+    r")[ \t]*(?:(?:\[[ xX]?\]|\d{1,3}[.)]|[-+])[ \t]+)?(?=\S)(.*)$"
 )
-_JSON_START = re.compile(r"^(?:\[\s*(?:[\"'{\]]|\Z)|\{)", re.MULTILINE)
-_IDEA_NUMBER = re.compile(r"\A[ \t*_#+\-\u2022]*idea[ \t]*#?\d{1,3}[*_]*[ \t]*[:.)\-\u2013][*_]*[ \t]*", re.IGNORECASE)
-_FENCE_LINE = re.compile(r"[ \t]*(?:`{3,}|~{3,})\w*[ \t]*$")
+"""A dash, a number, a letter, or any other sign that opens nothing; a box or a number may follow."""
+_QUOTATION = re.compile(r"^(?:[ \t]*>)+[ \t]?", re.MULTILINE)
+_JSON_START = re.compile(r"^(?:ideas?[ \t]*[:=][ \t]*)?(?=\[\s*(?:[\"'{\]]|\Z)|\{)", re.IGNORECASE | re.MULTILINE)
+_NEXT_OBJECT = re.compile(r"[\s,]*(?=\{)")
+_IDEA_NUMBER = re.compile(
+    r"^[ \t*_#+\-\u2022\d.)]*idea"
+    r"(?:[ \t]*#?\d{1,3}[*_ \t]*[.)\-\u2013]|(?:[ \t]*#?\d{1,3})?[*_ \t]*(?::|\n\s*))[*_]*[ \t]*",
+    re.IGNORECASE | re.MULTILINE,
+)
+_NO_IDEA_LINE = re.compile(r"(?:[ \t]*(?:`{3,}|~{3,})\w*[ \t]*|[ \t]*[-*_][-*_ \t]+)$")
+_NO_IDEAS = re.compile(r"(?:there (?:is|are) )?no (?:\w+ ){0,3}ideas?\b", re.IGNORECASE)
+_MARKUP = re.compile(r"\*\*|`|</?[A-Za-z]\w{0,19}>|_(?:(_[a-z]+(?:_[a-z]+)*__)(?!\w)|_|(?<=\A_)|\Z)")
+"""What is no part of an idea, and the names of Python with two underscores around, which are."""
 _TALK = re.compile(
     r"(?:I|we|you|this|these|those|the (?:paper|following|above|ideas?|authors?)|there|here|sorry|unfortunately|note|"
     r"sure|certainly|of course|no|none|let|based|as an?|below|overall|in summary|please|if)\b",
@@ -40,12 +54,12 @@ def read_ideas(reply: str) -> tuple[str, ...]:
     Raises:
         ReplyError: "empty", "truncated" or "bad_json" for broken JSON, "no_ideas" where nothing is left.
     """
-    text = text_of(reply)
-    lines = [line for line in text.split("\n") if not _FENCE_LINE.match(line)]
-    body = "\n".join(lines).strip()
-    data = _JSON_START.search(body)
-    listed = _from_json(body, data.start()) if data else _from_lines(lines)
-    ideas = [idea for idea in map(_plain, listed) if 1 < len(idea.split()) <= MAX_WORDS]
+    text = _QUOTATION.sub("", text_of(reply))
+    lines = [line for line in text.split("\n") if not _NO_IDEA_LINE.match(line)]
+    body = "\n".join(lines)
+    data = _JSON_START.search(stripped := body.strip())
+    listed = _from_json(stripped, data.end()) if data else _from_lines(_IDEA_NUMBER.sub("- ", body).split("\n"))
+    ideas = [idea for idea in map(_plain, listed) if 1 < len(idea.split()) <= MAX_WORDS and not _NO_IDEAS.match(idea)]
     unique: dict[str, str] = {}
     for idea in ideas:
         unique.setdefault(idea.casefold(), idea)
@@ -80,17 +94,15 @@ def _line_or_next(text: str, match: re.Match[str]) -> str:
 
 def _plain(idea: str) -> str:
     """Return `idea` in one line, without marks of emphasis, quotes around it, or tags."""
-    idea = re.sub(r"\*\*|__|`|</?\w{1,20}>", "", idea)
-    idea = " ".join(idea.split()).strip("*_ \t")
+    idea = _MARKUP.sub(lambda mark: mark[0] if mark[1] else "", " ".join(idea.split())).strip("* ")
     while len(idea) > 1 and idea[0] == idea[-1] and idea[0] in "\"'":
         idea = idea[1:-1].strip()
     return idea.strip("\u201c\u201d ")
 
 
 def _from_json(body: str, start: int) -> list[str]:
-    value, _ = value_at(body, start)
     found: list[str] = []
-    waiting: list[Json] = [value]
+    waiting = [*_values(body, start)][::-1]
     while waiting:
         item = waiting.pop()
         if isinstance(item, str):
@@ -103,12 +115,22 @@ def _from_json(body: str, start: int) -> list[str]:
     return found
 
 
+def _values(body: str, start: int) -> Iterator[Json]:
+    """Yield the value at `start`, and the objects that follow right after it."""
+    while start >= 0:
+        value, end = value_at(body, start)
+        yield arguments_of(value)
+        following = _NEXT_OBJECT.match(body, end)
+        start = following.end() if following else -1
+
+
 def _from_lines(lines: list[str]) -> list[str]:
     """Return the items of a list with bullets or numbers; without any, the lines, if they are not talk."""
-    marked = [_IDEA_NUMBER.sub("- ", line, count=1) for line in lines]
-    if any(_BULLET.match(line) for line in marked):
-        return _items(marked)
-    plain = [line.strip() for line in marked if line.strip()]
+    if any(_BULLET.match(line) for line in lines):
+        return _items(lines)
+    plain = [line.strip() for line in lines if line.strip()]
+    if len(plain) > 2 and not plain[1].strip("|-: "):  # a table
+        return [max(row.split("|"), key=len) for row in plain[2:]]
     is_talk = len(plain) < 2 or any(_TALK.match(line) or line.endswith(":") for line in plain)
     return [] if is_talk else plain
 

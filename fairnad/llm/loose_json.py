@@ -8,10 +8,11 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
+from contextlib import suppress
 
 from fairnad.errors import ReplyError
 
-__all__ = ["Json", "members_at", "value_at"]
+__all__ = ["Json", "arguments_of", "members_at", "value_at"]
 
 Json = None | bool | float | str | list["Json"] | dict[str, "Json"]
 
@@ -24,6 +25,8 @@ _CONSTANTS: dict[str, Json] = {
     "true": True, "false": False, "null": None, "none": None, "nan": None, "infinity": None, "-infinity": None,
 }  # fmt: skip
 _CLOSERS = {"{": "}", "[": "]"}
+_STRICT = json.JSONDecoder(strict=False, parse_int=float, parse_constant=lambda name: None)
+"""Reads valid JSON as `_Reader` does, but many times faster."""
 
 
 def value_at(text: str, position: int) -> tuple[Json, int]:
@@ -32,9 +35,20 @@ def value_at(text: str, position: int) -> tuple[Json, int]:
     Raises:
         ReplyError: "truncated" where the text ends within it, "bad_json" where it cannot be read.
     """
+    with suppress(ValueError, RecursionError):
+        return _STRICT.raw_decode(text, position)
     reader = _Reader(text, position)
     value = reader.value(0)
     return value, reader.position
+
+
+def arguments_of(value: Json) -> Json:
+    """Return what `value` hands over, an object or JSON in a string, if it is the call of a tool; else `value`."""
+    match value:
+        case {"name": str(), "arguments": inner} | {"name": str(), "parameters": inner}:
+            is_text = isinstance(inner, str) and inner.lstrip().startswith(("{", "["))
+            return value_at(str(inner), 0)[0] if is_text else inner
+    return value
 
 
 def members_at(text: str, position: int, is_key: Callable[[str], bool]) -> dict[str, Json]:

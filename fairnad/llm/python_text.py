@@ -31,6 +31,7 @@ _LONG_LINE = re.compile(r"^[^\n]{20000}", re.MULTILINE)
 
 _ENTITY = re.compile(r"&(?:lt|gt|amp|quot|apos|nbsp|#39|#x27|#34);")
 _NUMBERED = re.compile(r"[ \t]*(\d{1,5})(?:[ \t]*[|\u2502\u2192:.)])?")
+_HEREDOC = re.compile(r"<<-?[ \t]*(['\"]?)(\w+)\1")
 _PROMPT = re.compile(r"(?:>>>|\.\.\.)(?: |$)")
 _ENDS_EARLY = ("was never closed", "unterminated triple-quoted", "unexpected EOF", "EOF while scanning")
 _PUNCTUATION = str.maketrans(
@@ -81,7 +82,7 @@ class Parser:
     def parse(self, text: str) -> Module | Problem:
         """Return `text` parsed, as it is or else without the marks of chats."""
         if "&" in text and _ENTITY.search(text):  # first, because `a &lt; b` is Python too, but means something else
-            text = html.unescape(text)
+            text = html.unescape(text).replace("\u00a0", " ")
         result = self._parse(text)
         if isinstance(result, Module) or len(text) >= _ENOUGH_CHARS or self._parsed_chars > _ENOUGH_CHARS:
             return result
@@ -113,10 +114,11 @@ def starts_code(line: str) -> bool:
 
 
 def without_marks(text: str) -> str:
-    """Return `text` without line numbers, prompts, quotation, indentation, tabs, typographic marks."""
+    """Return `text` without what surrounds and marks it in chats: a shell, line numbers, prompts, tabs and the like."""
     if text.count("\\n") > 2 + 3 * text.count("\n"):  # a string's escapes, seen from outside of the string
         text = text.replace("\\n", "\n").replace("\\t", "    ").replace('\\"', '"').replace("\\'", "'")
-    lines = _without_prompts(_without_numbers(_without_quotation(text.replace("\\_", "_").split("\n"))))
+    lines = _without_shell(_without_quotation(text.replace("\\_", "_").split("\n")))
+    lines = _without_prompts(_without_numbers(lines))
     text = "\n".join(lines).expandtabs(4)
     if text.lstrip("\n").startswith(" "):
         text = textwrap.dedent(text)
@@ -127,6 +129,13 @@ def _without_quotation(lines: list[str]) -> list[str]:
     if not all(line.startswith(">") and not line.startswith(">>>") for line in lines if line.strip()):
         return lines
     return [line[1:].removeprefix(" ") for line in lines]
+
+
+def _without_shell(lines: list[str]) -> list[str]:
+    """Return what a shell would write to a file, if `lines` have a here-document."""
+    openers = ((number, opener[2]) for number, line in enumerate(lines, 1) if (opener := _HEREDOC.search(line)))
+    first, end = next(openers, (0, ""))
+    return lines[first : lines.index(end, first)] if end and end in lines[first:] else lines
 
 
 def _without_numbers(lines: list[str]) -> list[str]:
@@ -182,5 +191,5 @@ def _is_stray(node: ast.stmt) -> bool:
         return node.value is None
     if not isinstance(node, ast.Expr) or isinstance(node.value, ast.Constant):
         return False
-    meant = (ast.Call, ast.Constant, ast.Await, ast.Yield, ast.NamedExpr)
+    meant = (ast.Call, ast.Await, ast.Yield, ast.NamedExpr)
     return not any(isinstance(part, meant) for part in ast.walk(node.value))

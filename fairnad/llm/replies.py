@@ -15,7 +15,7 @@ from fairnad.knowledge.attributes import MAIN_CATEGORIES, Attribute
 from fairnad.llm.answers import text_of
 from fairnad.llm.code_replies import extract_code, read_class, read_edits
 from fairnad.llm.idea_lists import read_idea_line, read_ideas
-from fairnad.llm.loose_json import Json, members_at, value_at
+from fairnad.llm.loose_json import Json, arguments_of, members_at, value_at
 from fairnad.llm.registry import unwrap_registry
 
 __all__ = [
@@ -49,7 +49,7 @@ _MARKERS = (
 )
 _CHOICE = re.compile(
     r"[\W_]*(?:(?:the[ \t]+)?(?:final[ \t]+)?(?:answer|verdict|judge?ment)(?:[ \t]+is)?[\W_]+)?"
-    r"(yes|no|true|false|y|n)(?![A-Za-z0-9-])",
+    r"(yes|no|true|false|[yn](?!/))(?![A-Za-z0-9-])",
     re.IGNORECASE,
 )
 _SECOND_CHOICE = re.compile(
@@ -57,10 +57,19 @@ _SECOND_CHOICE = re.compile(
 )
 _SEPARATORS = (r"\\?\*+", r"\|", r"->|\u2192", r">", r"/", r";", r",")
 _FIELD_NAME = re.compile(r"(?:target|granularity|level|main[ _-]?category|sub[ _-]?category)[ \t]*[:=]", re.IGNORECASE)
-_EDGES = " \t\n\"'`*_<>[]{}.,:;=#\u201c\u201d"
+_EDGES = " \t\n\"'`*_<>[]{}.,:;=#\u201c\u201d\u3002"
+_CLOSING_TAG = re.compile(r"</\w{1,20}>\s*\Z")
+_NOWHERE = re.compile(r"\(?(?:no|none|n/a)(?![A-Za-z0-9-])", re.IGNORECASE)
 _MAX_SUB_CHARS = 80
 
-_HEADING = re.compile(r"^[ \t#*_>`\-\d.()]*(performance|efficiency)\b([^\n{\[]*)", re.IGNORECASE | re.MULTILINE)
+# Few words may stand before the name: with any, each line of prose on performance would be a heading.
+_HEADING = re.compile(
+    r"[^A-Za-z\n{}\"]{0,20}"
+    r"(?:(?:design|model|network|attributes?|for|of|step|part|section|[a-d])(?![a-z])[^A-Za-z\n{}\"]{0,9}){0,5}"
+    r"(?:\"(?=\w+\"[ \t]*:))?(performance|efficiency)(?![a-z])([^\n{\[]*)",
+    re.IGNORECASE,
+)
+_TARGET = re.compile("|".join(_TARGETS), re.IGNORECASE)
 _NAMED_OBJECT = re.compile(r"\{\s*[\"'*_]{0,3}(?:performance|efficiency)", re.IGNORECASE)
 
 
@@ -101,8 +110,9 @@ def read_filter(reply: str) -> Attribute | None:
         ReplyError: "empty", "no_response_marker", or "bad_fields" where these are not four known fields.
     """
     for value in _marked_values(reply):
-        line = next((line for line in value.split("\n") if line.strip(_EDGES)), "").strip(_EDGES)
-        if re.match(r"(?:no|none|n/a)(?![A-Za-z0-9-])", line, re.IGNORECASE):
+        line = next((line for line in value.split("\n") if line.strip(_EDGES)), "")
+        line = _CLOSING_TAG.sub("", line).strip(_EDGES)
+        if _NOWHERE.match(line):
             return None
         if line:
             return _place(_fields(line))
@@ -190,10 +200,12 @@ def _level(name: str) -> str | None:
 
 def _sections(text: str) -> dict[str, Json]:
     """Return the data of each section: of one object with both names, or under a heading for each."""
-    headings = [heading for heading in _HEADING.finditer(text) if len(heading[2]) <= 60]
+    headings = _headings(text)
     start = text.find("{")
     if start >= 0 and (not headings or start < headings[0].start() or _NAMED_OBJECT.match(text, start)):
-        return _sections_of_objects(text, start)
+        found = _sections_of_objects(text, start)
+        if found or not headings:
+            return found
     sections: dict[str, Json] = {}
     for heading, following in zip(headings, [*headings[1:], None], strict=False):
         body = text[heading.end() : following.start() if following else len(text)]
@@ -206,14 +218,21 @@ def _sections(text: str) -> dict[str, Json]:
     return sections
 
 
+def _headings(text: str) -> list[re.Match[str]]:
+    lines = dict.fromkeys(
+        text.rfind("\n", max(0, name.start() - 80), name.start()) + 1 for name in _TARGET.finditer(text)
+    )
+    return [heading for line in lines if (heading := _HEADING.match(text, line)) and len(heading[2]) <= 60]
+
+
 def _sections_of_objects(text: str, start: int) -> dict[str, Json]:
     sections: dict[str, Json] = {}
     while start >= 0 and len(sections) < len(_TARGETS):
         data, end = value_at(text, start)
-        if isinstance(data, dict) and len(data) == 1 and isinstance(inner := next(iter(data.values())), dict):
-            data = inner if any(_target(key) for key in inner) else data
-        if isinstance(data, dict):
-            sections |= {target: value for key, value in data.items() if (target := _target(key))}
+        data = arguments_of(data)
+        for place in (data, *data.values()) if isinstance(data, dict) else ():
+            if isinstance(place, dict):
+                sections |= {target: value for key, value in place.items() if (target := _target(key))}
         start = text.find("{", end)
     return sections
 

@@ -9,10 +9,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import count
 
+from fairnad.architectures.source import SourceError
 from fairnad.config import DraftsConfig
 from fairnad.generators.base import Generator, Request
 from fairnad.mutations.base import Assignment, Mutation
-from fairnad.records import Child, FilledSlot, IdeaKind, JudgedDraft, SlotKey, Verdict
+from fairnad.records import Child, Draft, Failure, FilledSlot, IdeaKind, JudgedDraft, SlotKey, Verdict
 from fairnad.verification.base import Known, SourceVerifier
 from fairnad.verification.loop import feedback_loop
 from fairnad.verification.model_judge import ModelJudge
@@ -98,7 +99,6 @@ class Drafting:
     def _try(self, decision: Decision, assignment: Assignment, attempt: int) -> list[JudgedDraft]:
         """Return one idea's drafts and their rewrites, judged; the last one is the outcome."""
         request, generator = replace(assignment.request, earlier=decision.known), self._generator
-        draft = generator.draft(request) if isinstance(request, Request) else generator.refine(request)
         target = request.target if isinstance(request, Request) else None
         known, numbers = Known(decision.hashes, assignment.edits.graph_hash), count()
 
@@ -109,7 +109,13 @@ class Drafting:
             name, parent = attempt_seed(decision.seed, attempt), assignment.edits.source
             return self._model_judge.judge(verdict, source, parent=parent, attempt=name, number=next(numbers))
 
-        judged = feedback_loop(draft, request, generator=generator, judge=judge, config=self._config)
+        try:
+            draft = generator.draft(request) if isinstance(request, Request) else generator.refine(request)
+            judged = feedback_loop(draft, request, generator=generator, judge=judge, config=self._config)
+        except SourceError as error:  # of a text that the generator made: the next idea may fare better
+            reason = f"the generator {generator.name} made what is not Python: {error}"
+            idea = request.idea if isinstance(request, Request) else None
+            judged = ((Draft("", generator.name, idea, note=reason), Verdict(Failure.NO_DRAFT, reason)),)
         return [JudgedDraft(one, verdict, attempt, target) for one, verdict in judged]
 
 

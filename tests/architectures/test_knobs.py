@@ -115,3 +115,10 @@ def test_names_are_unique_and_values_come_back():
     knobs = find(source)
     assert len({knob.name for knob in knobs}) == len(knobs) == 6
     assert apply(source, {knob.name: knob.value for knob in knobs}) == source
+
+
+@pytest.mark.parametrize("line_end", ["\r\n", "\r"])
+def test_other_line_ends_do_not_shift_knobs(line_end):
+    source = base_source("resnet", width=12, depth=3)
+    values = {"width 12": 20, "repeat 1": 5}
+    assert apply(source.replace("\n", line_end), values) == apply(source, values)

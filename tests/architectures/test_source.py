@@ -2,7 +2,7 @@ import ast
 
 import pytest
 
-from fairnad.architectures.source import Edit, Source, argument_of, callee_name, splice
+from fairnad.architectures.source import Edit, Source, argument_of, callee_name, splice, try_parse
 from fairnad.errors import ConfigError
 
 TEXT = '''"""Ein größeres Netz."""
@@ -43,8 +43,9 @@ def test_splice_keeps_the_order_of_insertions_at_one_place():
     assert splice("abc", [Edit(1, 1, "1"), Edit(1, 1, "2"), Edit(1, 2, "B"), Edit(3, 3, "!")]) == "a12Bc!"
 
 
-def test_windows_line_ends_do_not_shift_places():
-    source = Source(TEXT.replace("\n", "\r\n"))
+@pytest.mark.parametrize("line_end", ["\r\n", "\r"])
+def test_other_line_ends_do_not_shift_places(line_end):
+    source = Source(TEXT.replace("\n", line_end))
     assert source.code(source.classes["Unused"]) == "class Unused(nn.Module):\n    pass"
 
 
@@ -65,3 +66,43 @@ def test_text_that_is_nested_too_deeply_is_refused():
 def test_text_that_is_not_python_is_refused():
     with pytest.raises(ConfigError, match="cannot be parsed"):
         Source("class Network(:")
+    assert try_parse("class Network(:") is None
+
+
+def found(text):
+    """Return the parsed text, and the statement `found = 1` in it."""
+    source = Source(text)
+    return source, next(node for node in ast.walk(source.tree) if isinstance(node, ast.Assign))
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("if 1:\n\tfound = 1\n", "if 1:\n\tnew\n\tfound = 1\n"),
+        ("if 1:\n  found = 1; b = 2\n", "if 1:\n  new\n  found = 1; b = 2\n"),
+        ("if 1: found = 1\n", None),
+        ("if 1: \\\n  found = 1\n", None),
+    ],
+)
+def test_a_line_before_a_statement_is_indented_as_that_is(text, expected):
+    source, statement = found(text)
+    edit = source.line_before(statement, "new")
+    assert (None if edit is None else splice(source.text, [edit])) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("if 1:\n\tfound = 1", "if 1:\n\tfound = 1\n\tnew"),
+        ("if 1:\n  found = 1  # why\n", "if 1:\n  found = 1  # why\n  new\n"),
+        ("if 1:\n  found = (1,\n1)\nelse: 2\n", "if 1:\n  found = (1,\n1)\n  new\nelse: 2\n"),
+        ("if 1:\n  found = 1; b(2)\n", None),
+        ("if 1:\n  b(2); found = 1\n", None),
+        ("if 1: found = 1\n", None),
+        ("if 1: \\\n  found = 1\n", None),
+    ],
+)
+def test_a_line_after_a_statement_is_indented_as_that_is(text, expected):
+    source, statement = found(text)
+    edit = source.line_after(statement, "new")
+    assert (None if edit is None else splice(source.text, [edit])) == expected

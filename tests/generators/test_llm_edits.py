@@ -34,6 +34,13 @@ def test_edits_replace_whole_lines_wherever_they_stand():
 def test_an_edit_with_another_indentation_is_moved_to_that_of_the_source():
     assert apply_edits("if a:\n    b = 1\n", [("b = 1", "if b:\n    b = 2")]) == "if a:\n    if b:\n        b = 2\n"
     assert apply_edits("b = 1\n", [("    b = 1", "    b = 2")]) == "b = 2\n"
+    assert apply_edits("if a:\n    b = 1\n", [(" b = 1", " b = 2\nc = 3")]) == "if a:\n    b = 2\n   c = 3\n"
+
+
+@pytest.mark.parametrize("before", ["", "    "])
+def test_an_edit_is_moved_to_the_tabs_of_the_source(before):
+    edit = (f"{before}b = 1", f"{before}b = 2\n{before}c = 3")
+    assert apply_edits("if a:\n\tb = 1\n", [edit]) == "if a:\n\tb = 2\n\tc = 3\n"
 
 
 @pytest.mark.parametrize(

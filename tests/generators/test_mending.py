@@ -121,6 +121,37 @@ def test_a_constructor_begins_with_that_of_the_module(measure):
     assert mended.note == "super().__init__() in AddedLayer"
 
 
+@pytest.mark.parametrize("behind", ["", "; self.two = 2"])
+def test_a_constructor_is_begun_as_it_is_indented(behind, measure):
+    source = BASE.replace("self.layers1(x)", "self.added(self.layers1(x))")
+    source = source.replace("self.pool = ", "self.added = AddedLayer(8)\n        self.pool = ")
+    source += f"\n\nclass AddedLayer(nn.Module):\n\tdef __init__(self, channels):\n\t\tself.act = nn.GELU(){behind}\n"
+    source += "\n\tdef forward(self, x):\n\t\treturn self.act(x)\n"
+    mended = mend(source, Verdict(Failure.INIT_ERROR), BASE, measure)
+    assert measure([mended.source])[0] is not None
+
+
+def test_parameters_are_kept_as_the_constructor_is_indented(measure):
+    source = with_layer(["self.act = nn.GELU()"], "self.act(x) * channels")
+    head, _, tail = source.partition("class AddedLayer")
+    layer, _, network = tail.partition("class Network(")
+    source = f"{head}class AddedLayer{layer.replace('    ', chr(9))}class Network({network}"
+    mended = mend(source, Verdict(Failure.FORWARD_ERROR), BASE, measure)
+    assert measure([mended.source])[0] is not None
+    assert "\n\t\tself.channels = channels\n" in mended.source
+
+
+@pytest.mark.parametrize("result", ["self.act(x)", "self.act(x) * channels"])
+def test_a_line_is_put_into_no_constructor_of_one_line(result, measure):
+    init = "def __init__(self, channels): super().__init__(); self.act = nn.GELU()"
+    source = re.sub(
+        r"def __init__\(self, channels\):.*?GELU\(\)", init, with_layer(["nn.GELU()"], result), flags=re.DOTALL
+    )
+    assert mend(source, Verdict(Failure.NAN), BASE, measure) is None
+    source = source.replace("super().__init__(); self.act", "self.act", 1)
+    assert mend(source, Verdict(Failure.NAN), BASE, measure) is None
+
+
 def test_what_was_left_out_is_taken_from_the_parent(measure):
     network = BASE[BASE.index("class Network(") :].replace("nn.ReLU()", "nn.SiLU()")
     mended = mend(network, Verdict(Failure.IMPORT), BASE, measure)

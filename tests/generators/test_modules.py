@@ -9,6 +9,7 @@ from fairnad.generators.modules import PartKind, choose_part, describe_stages
 from fairnad.generators.operators import categories
 from fairnad.mutations.refinements import HYPERPARAMETER_IDEAS, SCALE_UP_IDEAS
 from fairnad.records import Idea, MutationTarget
+from tests.generators.styles import STYLES
 
 BASE = base_source("resnet", width=8, depth=1)
 LAYER = """import torch.nn.functional as F
@@ -85,6 +86,14 @@ def test_a_layer_runs_in_its_place(idea, measure):
     assert after.params > before.params
     assert source.count("AddedLayer(") == 2
     assert "import torch.nn.functional as F" in source
+
+
+@pytest.mark.parametrize("style", STYLES)
+@pytest.mark.parametrize("idea", [GATE, ATTENTION, BOTTLENECK])
+def test_a_part_is_put_into_a_network_of_any_style(style, idea, measure):
+    part = choose(idea, parent=STYLES[style])
+    code = LAYER.format(name=part.name) if part.kind is PartKind.LAYER else part.example.replace("Block", "NewBlock")
+    assert measure([part.put(code)])[0] is not None
 
 
 def test_attention_stands_behind_the_last_stage():

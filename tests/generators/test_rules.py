@@ -9,6 +9,7 @@ from fairnad.generators.operators import categories
 from fairnad.generators.rules import RulesGenerator
 from fairnad.mutations.refinements import HYPERPARAMETER_IDEAS, SCALE_UP_IDEAS
 from fairnad.records import Costs, Draft, Failed, Failure, Idea, IdeaKind, Limits, MutationTarget, Verdict
+from tests.generators.styles import STYLES
 
 BASE = base_source("resnet", width=8, depth=1)
 COSTS = Costs(43_186, 1_429_504)
@@ -76,6 +77,15 @@ def test_every_idea_gives_a_draft(which, target, generator):
     assert draft.source != BASE
     assert draft.idea is which
     assert draft.note
+
+
+@pytest.mark.parametrize("style", STYLES)
+def test_every_draft_is_python_whatever_the_style_of_its_parent(style, generator):
+    for which in [*IDEAS, *HYPERPARAMETER_IDEAS]:
+        for target in MutationTarget:
+            draft = generator.draft(request(STYLES[style], which, target))
+            assert isinstance(draft, Draft), (which.text, target, draft)
+            assert Source(draft.source).used, (which.text, target)
 
 
 def test_equal_requests_give_equal_drafts(generator):
@@ -192,8 +202,9 @@ def test_without_ideas_there_is_no_refinement(measure):
     assert isinstance(RulesGenerator([], measure).refine(refinement(IDEAS[0], has_improved=True)), Failed)
 
 
-def test_a_parent_without_network_gives_no_draft(generator):
-    assert isinstance(generator.draft(request("x = 1\n", IDEAS[0])), Failed)
+@pytest.mark.parametrize("parent", ["x = 1\n", "class Network(:\n"])
+def test_a_parent_without_network_gives_no_draft(parent, generator):
+    assert isinstance(generator.draft(request(parent, IDEAS[0])), Failed)
 
 
 def test_refinement_ideas_are_four_and_four():

@@ -2,7 +2,7 @@
 
 A step is an object of these keys: `status`, `headers`, `json` or `body` (as it is), `reset_after_bytes` (then the
 connection is reset), `close_after_bytes` (then it ends early), `hang_s` (before the answer), `drip_s` (between the
-bytes of the whole answer, its head included).
+bytes of the whole answer, its head included), `has_length` (false: the answer ends with its connection).
 """
 
 from __future__ import annotations
@@ -136,7 +136,8 @@ class _Handler(BaseHTTPRequestHandler):
 def _bytes_of(step: Mapping[str, Any]) -> bytes:
     body = step["body"] if "body" in step else json.dumps(step.get("json", completion("yes")["json"]))
     content = body.encode()
-    lines = [f"HTTP/1.1 {step.get('status', 200)} Played", f"Content-Length: {len(content)}", "Connection: close"]
+    lines = [f"HTTP/1.1 {step.get('status', 200)} Played", "Connection: close"]
+    lines += [f"Content-Length: {len(content)}"] if step.get("has_length", True) else []
     headers = {"Content-Type": "application/json", **step.get("headers", {})}
     lines += [f"{name}: {_date(value)}" for name, value in headers.items()]
     return "\r\n".join([*lines, "", ""]).encode() + content

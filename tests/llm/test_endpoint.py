@@ -54,6 +54,9 @@ def test_the_configured_context_wins():
 def test_an_endpoint_without_a_list_of_models_is_believed():
     assert check({}, model="anything") == EndpointFacts("anything", ())
     assert check({"/v1/models": {"status": 405}}, model="anything") == EndpointFacts("anything", ())
+    assert check({"/v1/models": {"json": {"models": []}}}, model="anything") == EndpointFacts("anything", ())
+    with pytest.raises(LLMError, match="does not list models"):
+        check({"/v1/models": {"body": "<html>"}}, model="anything")
 
 
 def test_a_bare_list_of_models_is_one():

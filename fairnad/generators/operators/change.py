@@ -6,7 +6,7 @@ import ast
 import re
 
 from fairnad.architectures.parts import part_source
-from fairnad.architectures.source import Definition, Edit, Source, splice
+from fairnad.architectures.source import Definition, Edit, Source, splice, try_parse
 from fairnad.generators.operators.base import Rewrite
 from fairnad.generators.operators.sites import Conv, Holder, Site, calls_of
 
@@ -72,8 +72,7 @@ class Change:
 
     def put_behind(self, site: Site, attribute: str, layer: str) -> None:
         """Let `layer` process what the layer at `site` returns."""
-        if site.holder is Holder.ATTRIBUTE and self._can_add_line(site):
-            name = self._add_line(site, attribute, layer)
+        if (name := self._add_line(site, attribute, layer)) is not None:
             for call in self._calls(site):
                 self.wrap(call, f"self.{name}(", ")")
         elif site.holder is Holder.ELEMENT:
@@ -84,8 +83,7 @@ class Change:
 
     def put_before(self, site: Site, attribute: str, layer: str) -> None:
         """Let `layer` process what the layer at `site` reads."""
-        if site.holder is Holder.ATTRIBUTE and self._can_add_line(site):
-            name = self._add_line(site, attribute, layer)
+        if (name := self._add_line(site, attribute, layer)) is not None:
             for call in self._calls(site):
                 self.wrap(call.args[0], f"self.{name}(", ")")
         elif site.holder is Holder.ELEMENT:
@@ -94,29 +92,29 @@ class Change:
         else:
             self.wrap(site.call, f"nn.Sequential({layer}, ", ")")
 
-    def finish(self, note: str) -> Rewrite:
-        """Return the changed source."""
+    def finish(self, note: str) -> Rewrite | None:
+        """Return the changed source; None where the edits do not apply, as what they give is not Python."""
         written = "\n".join([*(edit.text for edit in self._edits), *self._classes.values()])
         edits = [*self._edits, *self._missing_imports(written)]
         if self._classes:
             start = self._first_definition()
             edits += [Edit(start, start, f"{text}\n\n\n") for text in self._classes.values()]
-        return Rewrite(splice(self._source.text, edits), note)
+        text = splice(self._source.text, edits)
+        return None if try_parse(text) is None else Rewrite(text, note)
 
     def _calls(self, site: Site) -> list[ast.Call]:
         return calls_of(self._source.definitions[site.owner], site.attribute or "")
 
-    def _can_add_line(self, site: Site) -> bool:
-        """Return whether the statement of `site` ends its line, a comment aside."""
-        end = self._source.span(self._source.statement(site.call))[1]
-        rest = self._source.text[end : self._source.line_end(end)].strip()
-        return not rest or rest.startswith("#")
-
-    def _add_line(self, site: Site, attribute: str, layer: str) -> str:
-        statement = self._source.statement(site.call)
+    def _add_line(self, site: Site, attribute: str, layer: str) -> str | None:
+        """Construct `layer` in a line behind an attribute's; return its own attribute, or None without such a place."""
+        if site.holder is not Holder.ATTRIBUTE:
+            return None
         name = self._free_attribute(site.owner, attribute)
-        end = self._source.line_end(self._source.span(statement)[1])
-        self._edits.append(Edit(end, end, f"\n{' ' * statement.col_offset}self.{name} = {layer}"))
+        edit = self._source.line_after(self._source.statement(site.call), f"self.{name} = {layer}")
+        if edit is None:
+            return None
+        self._edits.append(edit)
+        self._attributes.add((site.owner, name))
         return name
 
     def _free_attribute(self, owner: str, wanted: str) -> str:
@@ -126,7 +124,6 @@ class Change:
         name, number = wanted, 2
         while name in taken:
             name, number = f"{wanted}{number}", number + 1
-        self._attributes.add((owner, name))
         return name
 
     def _gap(self, site: Site) -> str:

@@ -6,7 +6,7 @@ import ast
 import random
 import re
 
-from fairnad.architectures.source import Edit, Source, splice
+from fairnad.architectures.source import Edit, Source, splice, try_parse
 from fairnad.generators.operators.base import Operator, Rewrite, Scope
 
 __all__ = ["block_uses", "choose_uses", "free_name", "specialize"]
@@ -21,10 +21,10 @@ def specialize(source: Source, operator: Operator, prefixes: set[str], wish: str
     if not operator.prefix or not uses:
         return None
     block = rng.choice(list(uses))
-    name = free_name(source, operator.prefix + _stripped(block, prefixes))
+    name = free_name(source.text, operator.prefix + _stripped(block, prefixes))
     statements = choose_uses(uses[block], wish, rng)
-    text = _with_copy(source, block, name, [node for nodes in statements.values() for node in nodes])
-    rewrite = operator.apply(Source(text), Scope((name,), wish), rng)
+    copied = try_parse(_with_copy(source, block, name, [node for nodes in statements.values() for node in nodes]))
+    rewrite = operator.apply(copied, Scope((name,), wish), rng) if copied is not None else None
     if rewrite is None:
         return None
     places = ", ".join(source.code(statement).split("=")[0].strip() for statement in statements)
@@ -85,9 +85,9 @@ def _stripped(block: str, prefixes: set[str]) -> str:
     return name
 
 
-def free_name(source: Source, wanted: str) -> str:
-    """Return `wanted`, with a number behind it if the text has that word already."""
+def free_name(text: str, wanted: str) -> str:
+    """Return `wanted`, with a number behind it if `text` has that word already."""
     name, number = wanted, 2
-    while re.search(rf"\b{name}\b", source.text):
+    while re.search(rf"\b{name}\b", text):
         name, number = f"{wanted}{number}", number + 1
     return name

@@ -1,3 +1,4 @@
+import ast
 import random
 
 import pytest
@@ -7,6 +8,7 @@ from fairnad.architectures.source import Source
 from fairnad.generators.operators import OPERATORS, Operator, Scope, categories
 from fairnad.generators.operators.change import Change
 from fairnad.generators.operators.sites import find_sites, find_stages
+from tests.generators.styles import PLAIN, STYLES
 
 BASE = base_source("resnet", width=8, depth=1)
 BY_NAME = {operator.name: operator for operator in OPERATORS}
@@ -66,6 +68,16 @@ def test_every_operator_changes_what_is_executed(operator, text, trace):
     assert graph != trace(text)[0]
     assert unused == []
     assert rewrite.note
+
+
+@pytest.mark.parametrize("operator", OPERATORS, ids=lambda operator: operator.name)
+def test_the_style_of_a_network_does_not_matter(operator, trace):
+    expected = rewritten(operator, PLAIN, seed=1)
+    for style, text in STYLES.items():
+        rewrite = rewritten(operator, text, seed=1)
+        assert (rewrite is None) is (expected is None), style
+        if rewrite is not None and ast.dump(ast.parse(rewrite.text)) != ast.dump(ast.parse(expected.text)):
+            assert trace(rewrite.text) == trace(expected.text), style
 
 
 def test_every_main_category_has_an_operator():
@@ -152,3 +164,9 @@ def test_imports_are_added_once():
     assert text.count("import math\n") == 1
     assert text.count("import torch.nn.functional as F\n") == 1
     assert text.count("import nn\n") == 1
+
+
+def test_edits_whose_result_is_no_python_do_not_apply():
+    change = Change(Source("import torch; x = (\n    1)\n\n\ndef f():\n    return x\n"))
+    change.part("LayerScale")
+    assert change.finish("") is None
