@@ -4,6 +4,7 @@ What a search expects to happen (a refused draft, a failed training) is a value 
 
 FairNADError
 |-- ConfigError       a setting, a file or an argument that cannot be used
+|   `-- SourceError       a text that is not Python (in `architectures.source`)
 |-- DatasetError      data that cannot be found, read or trusted
 |-- KnowledgeError    an attribute tree, an idea database or a paper that cannot be used
 |-- LLMError          a language model that cannot be asked or does not answer
