@@ -12,7 +12,7 @@ from sqlite_utils import Database
 from fairnad import __version__
 from fairnad.errors import HistoryError
 
-__all__ = ["MIGRATIONS", "VERSION", "check_version", "migrate", "schema_version"]
+__all__ = ["MIGRATIONS", "TABLES", "VERSION", "check_version", "migrate", "schema_version"]
 
 _PLACE = {"generation": int, "stage": str, "slot": int}
 
@@ -38,6 +38,9 @@ _TABLES: dict[str, Mapping[str, type]] = {
     | {"created": str},
     "events": {"id": int, "kind": str, "data": str, "created": str},
 }
+
+TABLES = frozenset(_TABLES)
+"""The names of all tables."""
 
 _NOT_NULL: dict[str, tuple[str, ...]] = {
     "runs": ("name", "config", "seed", "dataset", "state"),

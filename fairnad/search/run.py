@@ -13,10 +13,10 @@ from fairnad.config import Config, dump_config, read_config
 from fairnad.errors import ConfigError, HistoryError, name_of
 from fairnad.executors.base import EXECUTORS, Executor
 from fairnad.generators.fit import Direction, Measure, fit
-from fairnad.history.database import Database, Reader, Writer
+from fairnad.history.database import Database, Reader
 from fairnad.history.export import export
 from fairnad.history.lock import LOCK, locked
-from fairnad.history.schema import migrate
+from fairnad.history.schema import TABLES
 from fairnad.history.store import History
 from fairnad.knowledge.ideas import SamplingLevel
 from fairnad.mutations.base import Workshop
@@ -122,11 +122,8 @@ def _was_cut_short(folder: Path) -> bool:
         return False
     if _DATABASE not in found:
         return found.keys() == {LOCK}
-    with contextlib.closing(Writer(None)) as new:
-        new.run(migrate)
-        ours = set(new.run(Database.table_names))
     tables = set(Reader(found[_DATABASE]).run(Database.table_names))
-    return tables in (set(), ours) and not History.is_begun(folder)
+    return tables in (set(), TABLES) and not History.is_begun(folder)
 
 
 def resume_search(folder: Path, *, observer: Observer | None = None) -> Child:

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from fairnad.errors import DatasetError
-from fairnad.training.datasets import RawDataset, Sources, Split
+from fairnad.training.datasets import RAW_FOLDERS, RawDataset, Sources, Split
 from fairnad.training.downloads import check_sum, download, md5
 from fairnad.training.pickled_images import BatchForm, read_batch
 from fairnad.training.splits import split_indices
@@ -42,7 +42,7 @@ class Archive:
 CIFAR10 = Archive(
     file="cifar-10-python.tar.gz",
     md5="c58f30108f718f92721af3b95e74349a",
-    folder="cifar-10-batches-py",
+    folder=RAW_FOLDERS["cifar10"],
     train={
         "data_batch_1": "c99cafc152244af753f735de768cd75f",
         "data_batch_2": "d4bba439e000b95fd0a9bffe97cbabec",
@@ -56,7 +56,7 @@ CIFAR10 = Archive(
 CIFAR100 = Archive(
     file="cifar-100-python.tar.gz",
     md5="eb9058c3a382ffc7106e4002c42a8d85",
-    folder="cifar-100-python",
+    folder=RAW_FOLDERS["cifar100"],
     train={"train": "16019d7e3df5f24257cddd939b257f8d"},
     test={"test": "f0ef6b0ae62326f3e7ffdfab6717acfc"},
     form=BatchForm(size=32, labels_key="fine_labels", num_classes=100),

@@ -25,7 +25,7 @@ from fairnad.errors import DatasetError, nearest
 from fairnad.records import DatasetInfo
 from fairnad.sandbox.wire import PrepareJob, PrepareReport
 
-__all__ = ["DATASETS", "RawDataset", "Sources", "Split", "channel_statistics", "prepare"]
+__all__ = ["DATASETS", "RAW_FOLDERS", "RawDataset", "Sources", "Split", "channel_statistics", "prepare"]
 
 DATASETS = {
     "cluttered-digits": "fairnad.training.digits:make",
@@ -40,7 +40,7 @@ DATASETS = {
 _FINGERPRINTS = {"image-folder": "fairnad.training.image_folder:fingerprint"}
 """Those named "<family>:<argument>": what tells, of an argument, when the prepared files are out of date."""
 
-_RAW_FOLDERS = {
+RAW_FOLDERS = {
     "cifar10": "cifar-10-batches-py",
     "cifar100": "cifar-100-python",
     "fashion-mnist": "fashion-mnist",
@@ -137,7 +137,7 @@ def prepare(job: PrepareJob, folder: Path) -> PrepareReport:
         argument=argument,
     )
     stem = sources.root / f"{name.replace(':', '.')}-{version.hexdigest()[:12]}"
-    raw_folder = sources.raw(_RAW_FOLDERS[name]) if name in _RAW_FOLDERS else None
+    raw_folder = sources.raw(RAW_FOLDERS[name]) if name in RAW_FOLDERS else None
     place = _find(stem, raw_folder) or _make(job.dataset, maker, sources, partial(_stamped, stem, raw_folder))
     return PrepareReport(dataset=_read_info(place), seconds=time.perf_counter() - started)
 

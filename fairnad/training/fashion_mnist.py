@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fairnad.errors import DatasetError
-from fairnad.training.datasets import RawDataset, Sources, Split, channel_statistics
+from fairnad.training.datasets import RAW_FOLDERS, RawDataset, Sources, Split, channel_statistics
 from fairnad.training.downloads import download, md5
 from fairnad.training.splits import hold_out
 
@@ -85,7 +85,7 @@ def read(folder: Path, prefix: str, notes: list[str]) -> Split:
 
 def _folder(sources: Sources) -> Path:
     """Return the folder of the four files: the user's, Debian's, or the one that they are downloaded to."""
-    ours = sources.raw("fashion-mnist")
+    ours = sources.raw(RAW_FOLDERS["fashion-mnist"])
     if DEBIAN.is_dir() and not ours.is_dir():
         return DEBIAN
     missing = [name for name in _FILES if not (ours / name).is_file()]

@@ -23,7 +23,6 @@ _CLONE_THREAD = 0x10000
 _AF_UNIX, _AF_NETLINK = 1, 16
 _OTHER_ABI = 0x40000000  # numbers from here on are the same calls by other names (x32)
 
-
 _MACHINES = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
 """By their names in linux/audit.h; the numbers of their system calls stand below in this order."""
 
