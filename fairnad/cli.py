@@ -30,6 +30,7 @@ __all__ = ["app", "main"]
 _STRATEGY_HELP = (  # the names are not imported: `--help` answers at once
     "fairnad, or one that it is compared with: base, widen, random-idea, best-of-n or regularised-evolution."
 )
+DataRootOption = Annotated[str | None, typer.Option(metavar="FOLDER", help="Folder of the data sets.")]
 SEARCH, LOOK, COMPARE, KNOWLEDGE, LLM, CARE = "Search", "Look", "Compare", "Knowledge", "LLM", "Care"
 
 app = typer.Typer(
@@ -81,7 +82,7 @@ def search(
     ] = None,
     knowledge: Annotated[str | None, typer.Option(metavar="PATH", help="Ideas that build-knowledge made.")] = None,
     config: Annotated[str | None, typer.Option(help="Configuration: a shipped one by name, or a FILE.yaml.")] = None,
-    data_root: Annotated[str | None, typer.Option(help="Folder of the data sets.")] = None,
+    data_root: DataRootOption = None,
     split_dir: Annotated[str | None, typer.Option(help="Folder of the published NAS-Bench-201 split files.")] = None,
     set_: Annotated[list[str] | None, typer.Option("--set", metavar="a.b=c", help="Override of one setting.")] = None,
     run: Annotated[str | None, typer.Option(metavar="NAME", help="Name of the run.")] = None,
@@ -122,7 +123,7 @@ def search(
 
 
 @app.command(rich_help_panel=SEARCH)
-def resume(run: RunArgument) -> None:
+def resume(run: RunArgument, data_root: DataRootOption = None) -> None:
     """Go on with a search that was stopped."""
     from fairnad.history.store import History
     from fairnad.search.run import resume_search
@@ -131,7 +132,7 @@ def resume(run: RunArgument) -> None:
     with History.open(folder) as history:
         if history.state == "finished":
             print(f"{folder.name} is already finished")
-    watch(folder, lambda observer: resume_search(folder, observer=observer))
+    watch(folder, lambda observer: resume_search(folder, observer=observer, data_root=data_root))
 
 
 @app.command(rich_help_panel=SEARCH)
@@ -139,6 +140,7 @@ def retrain(
     run: RunArgument,
     child: Annotated[str, typer.Argument(metavar="[ID]", help="The child, or 'best'.")] = "best",
     seeds: Annotated[int, typer.Option(min=1, help="How many fresh seeds.")] = 3,
+    data_root: DataRootOption = None,
 ) -> None:
     """Train the pick with fresh seeds and score it on the test split, which no search opens."""
     from rich.console import Console
@@ -150,7 +152,7 @@ def retrain(
     child_id = _child_id(child)
     folder, console = begun_folder(run), Console()
     with stoppable(), log_to(folder, console=console):
-        done = retrain_child(folder, child_id, num_seeds=seeds)
+        done = retrain_child(folder, child_id, num_seeds=seeds, data_root=data_root)
     console.print(terminal.retrained(done))
 
 

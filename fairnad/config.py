@@ -258,6 +258,10 @@ class Config(_Section):
         }
         return self.model_copy(update={**update, "base": base, "ideas": ideas, "prompts": prompts})
 
+    def with_data_in(self, data_root: str | None) -> Config:
+        """Return the configuration with its data sets in another folder; None: where they were."""
+        return self if data_root is None else self.model_copy(update={"data_root": data_root})
+
     @property
     def num_drafted_at_once(self) -> int:
         """The places of the plan that are drafted side by side."""

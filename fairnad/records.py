@@ -350,11 +350,15 @@ class Child:
 
 @dataclass(frozen=True, slots=True)
 class DataShape:
-    """What a network is given and has to return: `input_shape` is (channels, height, width)."""
+    """What a network is given and has to return: `input_shape` is (channels, height, width).
+
+    A search trains it on `num_train` images.
+    """
 
     name: str
     num_classes: int
     input_shape: tuple[int, int, int]
+    num_train: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -369,7 +373,6 @@ class DatasetInfo(DataShape):
     `folder`, and `final_train_labels.npy` in `labels_folder`, since validation labels may be among them.
     """
 
-    num_train: int
     num_val: int
     num_test: int
     mean: tuple[float, ...]

@@ -34,8 +34,7 @@ def prepare_dataset(sandbox: Sandbox, name: str, root: str | None, *, split_dir:
         where.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise DatasetError(
-            f"data folder {where} cannot be made: {error.strerror}; set --data-root, FAIRNAD_DATA, or data_root in the "
-            "config.yaml of a run"
+            f"data folder {where} cannot be made: {error.strerror}; set --data-root or FAIRNAD_DATA"
         ) from error
     if name.startswith(_IMAGE_FOLDER):
         name = _IMAGE_FOLDER + str(_absolute(name.removeprefix(_IMAGE_FOLDER)))

@@ -43,7 +43,9 @@ def record_data(history: History, dataset: DatasetInfo) -> None:
 def known_data(history: History) -> DataShape | None:
     """Return what is recorded of the data of a run, wherever they are by now; None for a run of an older version."""
     known = _recorded(history)
-    return None if known is None else DataShape(known["name"], known["classes"], tuple(known["input_shape"]))
+    if known is None:
+        return None
+    return DataShape(known["name"], known["classes"], tuple(known["input_shape"]), num_train=known["images"][0])
 
 
 def _recorded(history: History) -> Mapping[str, Any] | None:

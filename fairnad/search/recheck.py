@@ -46,14 +46,21 @@ def recheck(
         for seed in range(first, first + again.trainings)
         for child in history.ranked()[: again.networks]
     ]
-    told(f"recheck: {again.networks} children are trained {again.trainings} times more")
-    train_again(history, executor, trainings)
+    what = f"recheck: {again.networks} children are trained {again.trainings} times more"
+    train_again(history, executor, trainings, told=lambda done: told(f"{what}, {done} of {len(trainings)} are done"))
 
 
-def train_again(history: History, executor: Executor, trainings: Sequence[Training]) -> None:
+def train_again(
+    history: History,
+    executor: Executor,
+    trainings: Sequence[Training],
+    *,
+    told: Callable[[int], None] = lambda num_done: None,
+) -> None:
     """Train what is not recorded yet, on the validation split as a recheck, on the test split as final trainings.
 
     A final training that failed is tried again, each time that it is asked for; a recheck belongs to its search.
+    `told` is called with how many are done, at first and after each.
     """
     left = {(one.child_id, one.seed) for one in trainings}
     for child_id in {one.child_id for one in trainings}:
@@ -62,6 +69,7 @@ def train_again(history: History, executor: Executor, trainings: Sequence[Traini
         if (training.child_id, training.seed) in left:
             executor.submit(training)
     attempts: dict[tuple[int, int], int] = {}
+    told(len(trainings) - len(left))
     while left:
         for message in executor.messages(timeout_seconds=None):
             training = message.training
@@ -73,6 +81,7 @@ def train_again(history: History, executor: Executor, trainings: Sequence[Traini
             else:
                 _record(history, training, message.outcome, attempt=attempts.pop(key), at=message.time)
                 left.remove(key)
+                told(len(trainings) - len(left))
 
 
 def is_done(one: Evaluation) -> bool:

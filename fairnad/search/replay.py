@@ -16,7 +16,7 @@ from fairnad.history.lock import standing
 from fairnad.history.store import History
 from fairnad.records import FilledSlot, JudgedDraft, SlotKey, Stage
 from fairnad.sandbox.launch import Sandbox
-from fairnad.search.data import open_data
+from fairnad.search.data import known_data, open_data
 from fairnad.search.loop import Search
 from fairnad.search.progress import Observer, Progress
 from fairnad.search.recheck import recheck
@@ -56,7 +56,7 @@ def replay(folder: Path, *, observer: Observer | None = None) -> Replayed:
 
 def _replay(config: Config, source: History, again: History, sandbox: Sandbox, observer: Observer | None) -> None:
     setting = settle(config)
-    dataset = open_data(sandbox, config)
+    dataset = known_data(source) or open_data(sandbox, config)
     base = source.slot(SlotKey(0, Stage.BASE, 0))
     assert base is not None  # a run is created with it
     draft = base.drafts[0].draft

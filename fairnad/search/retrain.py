@@ -42,10 +42,10 @@ class Retrained:
         return tuple(outcome.accuracy for outcome in self.outcomes if isinstance(outcome, Trained))
 
 
-def retrain(folder: Path, child_id: int | None, *, num_seeds: int) -> Retrained:
+def retrain(folder: Path, child_id: int | None, *, num_seeds: int, data_root: str | None = None) -> Retrained:
     """Train a child of the run in `folder` with fresh seeds and score it on the test split; the best one without an id.
 
-    What an earlier call recorded is not trained again.
+    What an earlier call recorded is not trained again. `data_root`: where the data of the run are by now.
 
     Raises:
         HistoryError: `folder` is no run or in use, there is no such child, or none is trained yet.
@@ -55,7 +55,7 @@ def retrain(folder: Path, child_id: int | None, *, num_seeds: int) -> Retrained:
         child = history.best() if child_id is None else history.child(child_id)
         if child is None:
             raise HistoryError(f"no network of {folder} is trained yet; name a child, or go on with the search")
-        setting = settle(read_config(folder / "config.yaml"))
+        setting = settle(read_config(folder / "config.yaml").with_data_in(data_root))
         dataset = open_data(sandbox, setting.config, history)
         executor = make_executor(setting, sandbox, dataset, folder)
         flops = fvcore_flops(sandbox, child, dataset)

@@ -126,14 +126,14 @@ def _was_cut_short(folder: Path) -> bool:
     return tables in (set(), TABLES) and not History.is_begun(folder)
 
 
-def resume_search(folder: Path, *, observer: Observer | None = None) -> Child:
-    """Go on with the run in `folder`, and return its best child.
+def resume_search(folder: Path, *, observer: Observer | None = None, data_root: str | None = None) -> Child:
+    """Go on with the run in `folder`, and return its best child; `data_root`: where its data are by now.
 
     Raises:
         HistoryError: `folder` is no run, is in use, or was made by a newer version.
     """
     with History.open(folder, write=True) as history:
-        config = read_config(folder / "config.yaml")
+        config = read_config(folder / "config.yaml").with_data_in(data_root)
         setting = settle(config)
         check_names(setting.config)
         with Sandbox(memory_bytes=config.verification.memory_bytes) as sandbox, connected(config) as model:
@@ -211,7 +211,7 @@ def make_tools(
     setting: Setting,
     history: History,
     sandbox: Sandbox,
-    dataset: DatasetInfo,
+    dataset: DataShape,
     executor: Executor,
     *,
     model: Model | None = None,
@@ -233,7 +233,7 @@ def make_tools(
         )
 
 
-def _measure(sandbox: Sandbox, dataset: DatasetInfo) -> Measure:
+def _measure(sandbox: Sandbox, dataset: DataShape) -> Measure:
     """Return what counts the costs of sources on `dataset`."""
 
     def measure(sources: Sequence[str]) -> Sequence[Costs | None]:
@@ -255,7 +255,7 @@ def _noted(history: History) -> Iterator[None]:
         history.set_state("finished" if is_finished else "stopped")
 
 
-def make_verifier(sandbox: Sandbox, dataset: DatasetInfo, config: Config) -> Verifier:
+def make_verifier(sandbox: Sandbox, dataset: DataShape, config: Config) -> Verifier:
     """Return the judge of sources on `dataset`."""
     shape = NetworkShape(dataset.input_shape, dataset.num_classes, config.recipe.batch_size)
     return Verifier(sandbox, shape, config.limits, config.verification)

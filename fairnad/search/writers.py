@@ -23,7 +23,7 @@ from fairnad.llm.journal import JournaledLLM
 from fairnad.llm.spend import Spend, estimate, guess_tokens
 from fairnad.mutations.refinements import HYPERPARAMETER_IDEAS, SCALE_UP_IDEAS
 from fairnad.plugins import load
-from fairnad.records import DatasetInfo
+from fairnad.records import DataShape
 from fairnad.search.setting import Setting
 from fairnad.verification.model_judge import ModelJudge
 
@@ -73,7 +73,7 @@ def connected(config: Config) -> Iterator[Model | None]:
 @contextlib.contextmanager
 def writer(
     setting: Setting,
-    dataset: DatasetInfo,
+    dataset: DataShape,
     measure: Measure,
     history: History,
     *,

@@ -156,12 +156,10 @@ def test_a_training_is_limited_in_processor_time_and_may_wait_for_others(train, 
 def test_jobs_of_several_threads_run_at_once(verify, network):
     sources = [network(), network(HANG), network("raise ValueError"), network(HANG), network()]
     with ThreadPoolExecutor(len(sources)) as pool:
-        began = time.monotonic()
-        reports = list(pool.map(lambda source: verify(source, timeout_seconds=3), sources))
-        seconds = time.monotonic() - began
-    failures = [report.failure for report in reports]
+        ended = list(pool.map(lambda source: (verify(source, timeout_seconds=3), time.monotonic()), sources))
+    failures = [report.failure for report, _ in ended]
     assert failures == [None, Failure.TIMEOUT, Failure.IMPORT, Failure.TIMEOUT, None]
-    assert seconds < 5.5  # one after the other: above 6
+    assert abs(ended[1][1] - ended[3][1]) < 3, "one after the other, each takes three seconds of its own"
 
 
 def test_a_thread_that_ends_does_not_take_the_zygote_along(verify, network, zygotes):
@@ -190,10 +188,11 @@ def test_a_dead_zygote_is_replaced_and_the_job_repeated(network, zygotes, strays
 
 
 def test_a_training_gives_way_to_others_as_a_process_and_as_a_session(train_job, network, strays):
+    expected = min(19, os.getpriority(os.PRIO_PROCESS, 0) + 10)
     with ThreadPoolExecutor(1) as pool:
         with Sandbox() as sandbox:
             ending = pool.submit(sandbox.run, train_job(network(HANG)), timeout_seconds=60)
-            _wait_until(lambda: any(os.getpriority(os.PRIO_PROCESS, process) == 10 for process in strays()))
+            _wait_until(lambda: any(os.getpriority(os.PRIO_PROCESS, process) == expected for process in strays()))
             groups = [path for process in strays() if (path := Path(f"/proc/{process}/autogroup")).exists()]
             _wait_until(lambda: all(group.read_text().endswith("nice 10\n") for group in groups))
         with pytest.raises(SandboxError, match="closed"):

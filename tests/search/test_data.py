@@ -53,4 +53,4 @@ def test_the_shape_of_the_data_is_known_where_they_are_not(sandbox, config, hist
     assert known_data(history) is None, "a run of an older version"
     dataset = open_data(sandbox, config)
     record_data(history, dataset)
-    assert known_data(history) == DataShape(dataset.name, 2, dataset.input_shape)
+    assert known_data(history) == DataShape(dataset.name, 2, dataset.input_shape, dataset.num_train)

@@ -94,8 +94,9 @@ def test_the_seeds_of_search_recheck_and_final_trainings_are_apart(seed):
     with History.in_memory(seed=seed) as history:
         history.record_slot(base_slot())
         history.record_outcome(0, trained(0.5, seed=seed))
-        executor = fake_runs.LuckyExecutor()
-        recheck(history, executor, Config(seed=seed, recheck="1x5"), 100)
+        executor, told = fake_runs.LuckyExecutor(), []
+        recheck(history, executor, Config(seed=seed, recheck="1x5"), 100, told=told.append)
+    assert [line.rpartition(", ")[-1] for line in told] == [f"{done} of 5 are done" for done in range(6)]
     again = {training.seed for training in executor.submitted}
     assert len(again) == 5
     assert len({seed} | again | set(final_seeds(seed, 5))) == 11

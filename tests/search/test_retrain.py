@@ -14,8 +14,9 @@ from safetensors import safe_open
 from fairnad.config import load_config
 from fairnad.errors import HistoryError
 from fairnad.history.store import History
+from fairnad.search.replay import replay
 from fairnad.search.retrain import retrain
-from fairnad.search.run import start_search
+from fairnad.search.run import resume_search, start_search
 
 pytestmark = pytest.mark.slow
 
@@ -114,3 +115,14 @@ def test_a_child_that_is_not_there_is_named(run, retrained):
     with pytest.raises(HistoryError, match="there is no child 99; the history holds 2"):
         retrain(folder, 99, num_seeds=1)
     assert {child for child, _ in recorded(folder)} == {run[1].id}
+
+
+def test_the_data_may_have_moved_and_a_replay_needs_none(run, retrained):
+    folder, _ = run
+    made, moved = folder.parents[1] / "data", folder.parents[1] / "moved"
+    made.rename(moved)
+    assert replay(folder).differences == ()
+    assert len(retrain(folder, None, num_seeds=3, data_root=str(moved)).accuracies) == 3
+    assert resume_search(folder, data_root=str(moved)) == run[1]
+    assert not made.exists(), "neither looked for nor made anew where the configuration has it"
+    moved.rename(made)
