@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from sqlite_utils import Database
 
@@ -90,9 +91,16 @@ def check_readable(db: Database) -> None:
         raise HistoryError(_CUT_SHORT)
 
 
-def has_base(db: Database) -> bool:
-    """Return whether the start of the run came to its end: it records the base last."""
-    return schema_version(db) > 0 and db.execute("SELECT 1 FROM children").fetchone() is not None
+def has_base(db: Database, path: Path) -> bool:
+    """Return whether the start of the run in the file `path` came to its end: it records the base last.
+
+    Raises:
+        HistoryError: the tables are another program's.
+    """
+    tables = db.table_names()
+    if tables and "children" not in tables:
+        raise HistoryError(f"{path} is no history of FairNAD: it holds the table {tables[0]}; name another run")
+    return bool(tables) and db.execute("SELECT 1 FROM children").fetchone() is not None
 
 
 def load_run(db: Database) -> Run:

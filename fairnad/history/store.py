@@ -85,7 +85,8 @@ class History:
     @classmethod
     def is_begun(cls, folder: Path) -> bool:
         """Return whether the run in `folder` has its base; one whose start was cut short has none."""
-        return Reader(folder / "history.db").run(steps.has_base)
+        path = folder / "history.db"
+        return Reader(path).run(lambda db: steps.has_base(db, path))
 
     @classmethod
     def in_memory(cls, *, config: Mapping[str, object] | None = None, seed: int = 0) -> History:

@@ -1,10 +1,11 @@
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import resource
+import sqlite3
 import threading
-from contextlib import contextmanager
 from dataclasses import replace
 
 import pytest
@@ -33,7 +34,7 @@ def folder(tmp_path):
     return tmp_path / "run"
 
 
-@contextmanager
+@contextlib.contextmanager
 def largest_file(num_bytes):
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (num_bytes, limits[1]))
@@ -252,6 +253,14 @@ def test_a_file_that_is_no_history_is_refused(tmp_path):
     for write in (False, True):
         with pytest.raises(HistoryError, match=r"history.db: file is not a database; .* choose another run folder"):
             History.open(tmp_path, write=write)
+
+
+@pytest.mark.parametrize("version", [0, 77])
+def test_another_programs_database_is_no_run(tmp_path, version):
+    with contextlib.closing(sqlite3.connect(tmp_path / "history.db")) as db:
+        db.executescript(f"CREATE TABLE moz_places (url); PRAGMA user_version = {version}")
+    with pytest.raises(HistoryError, match="no history of FairNAD: it holds the table moz_places"):
+        History.is_begun(tmp_path)
 
 
 def test_a_folder_that_cannot_be_made_is_explained(tmp_path):
