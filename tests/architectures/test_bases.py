@@ -16,15 +16,24 @@ def test_resnet_32_has_the_published_size(tmp_path):
     assert costs.flops == pytest.approx(0.08e9, rel=0.03)
 
 
-def test_the_file_is_the_network_at_width_16_and_depth_5():
-    file = Path(bases.__file__).with_name("resnet.py")
-    assert base_source("resnet", width=16, depth=5) == file.read_text(encoding="utf-8")
+@pytest.mark.parametrize("name", BASES)
+def test_the_file_is_the_network_at_width_16_and_depth_5(name):
+    file = Path(bases.__file__).with_name(BASES[name])
+    assert base_source(name, width=16, depth=5) == file.read_text(encoding="utf-8")
 
 
 def test_width_and_depth_set_the_size(tmp_path):
     source = base_source("resnet", width=8, depth=1)
     costs = measure(MeasureJob(sources=(source,), input_shape=(3, 32, 32), num_classes=10), tmp_path).costs[0]
     assert costs.params == pytest.approx(0.043e6, rel=0.02)
+
+
+@pytest.mark.parametrize("name", BASES)
+def test_a_block_more_a_stage_costs_the_same_each_time(name, tmp_path):
+    sources = tuple(base_source(name, width=8, depth=depth) for depth in (1, 2, 3))
+    found = measure(MeasureJob(sources=sources, input_shape=(3, 16, 16), num_classes=10), tmp_path).costs
+    params = [costs.params for costs in found]
+    assert params[2] - params[1] == params[1] - params[0] > 0
 
 
 @pytest.mark.parametrize("name", BASES)

@@ -11,6 +11,7 @@ __all__ = ["BASES", "base_source"]
 
 BASES = {
     "resnet": "resnet.py",
+    "mobilenetv2": "mobilenetv2.py",
 }
 """Known base networks: name -> file."""
 
@@ -18,7 +19,7 @@ BASES = {
 def base_source(name: str, *, width: int, depth: int) -> str:
     """Return the source of base `name` with `width` channels in its first stage and `depth` repeats in every stage.
 
-    The ratios of the widths are those of the file; `resnet` is ResNet-32 at width 16 and depth 5.
+    The ratios of the widths are those of the file, the network of width 16 and depth 5: for `resnet`, ResNet-32.
 
     Raises:
         ConfigError: there is no such base.
