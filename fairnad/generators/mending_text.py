@@ -27,6 +27,18 @@ _LAYERS = (
 )
 """What `torch.nn` has under these names."""
 
+_HOMES = {
+    "torch": frozenset(
+        "abs amax bmm cat chunk clamp concat concatenate einsum exp flatten hstack matmul mean outer permute reshape roll "
+        "rsqrt split sqrt squeeze stack sum topk transpose unsqueeze vstack".split()
+    ),
+    "torch.nn.functional": frozenset(
+        "adaptive_avg_pool2d adaptive_max_pool2d avg_pool2d elu fold gelu glu hardsigmoid hardswish hardtanh interpolate "
+        "leaky_relu linear mish normalize pad relu6 scaled_dot_product_attention silu softplus unfold".split()
+    ),
+}
+"""What only the one of the two has."""
+
 
 @dataclass(frozen=True, slots=True)
 class Mended:
@@ -71,7 +83,7 @@ def _with(source: Source, definitions: Sequence[str]) -> str:
 
 def mend_wording(source: Source) -> Mended | None:
     """Return the first of the mends of one faulty expression that applies."""
-    mends = (_mend_spelling, _mend_constructors, _mend_sequences, _mend_parameters)
+    mends = (_mend_spelling, _mend_homes, _mend_constructors, _mend_sequences, _mend_parameters)
     return next((mended for mend in mends if (mended := mend(source)) is not None), None)
 
 
@@ -88,6 +100,21 @@ def _mend_spelling(source: Source) -> Mended | None:
                 if (name := _spelt(alias.name)) is not None:
                     edits.append(Edit(*source.span(alias), f"{name} as {alias.asname or alias.name}"))
     return Mended(splice(source.text, edits), f"spelt {', '.join(edit.text for edit in edits)}") if edits else None
+
+
+def _mend_homes(source: Source) -> Mended | None:
+    """Call functions where they are: `torch.cat`, not `F.cat`; `torch.nn.functional.gelu`, not `torch.gelu`."""
+    edits, names = [], []
+    for node in ast.walk(source.tree):
+        if not isinstance(node, ast.Attribute):
+            continue
+        written = ast.unparse(node.value)
+        home = "torch.nn.functional" if written in ("F", "nn.functional") else written
+        other = next((place for place, found in _HOMES.items() if node.attr in found), home)
+        if home in _HOMES and other != home:
+            edits.append(Edit(*source.span(node.value), other))
+            names.append(f"{other}.{node.attr}")
+    return Mended(splice(source.text, edits), f"called {', '.join(names)}") if edits else None
 
 
 def _spelt(name: str) -> str | None:

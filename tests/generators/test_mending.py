@@ -39,6 +39,8 @@ def judge(source, tmp_path):
 BROKEN = {
     "an import": (["self.scale = nn.Parameter(torch.ones(1))"], "F.gelu(x * self.scale) * math.pi"),
     "a layer by its bare name": (["self.act = Sequential(GELU())"], "self.act(x)"),
+    "a function of torch": (["self.scale = 0.5"], "nn.functional.cat([x, x], 1).chunk(2, 1)[0] * self.scale"),
+    "a function of torch.nn.functional": (["self.scale = 0.5"], "self.scale * torch.gelu(nn.functional.abs(x))"),
     "padding": (["self.conv = nn.Conv2d(channels, channels, 3)"], "x + self.conv(x)"),
     "padding behind a trailing comma": (
         ["self.name = 'math.'", "self.conv = nn.Conv2d(\n            channels, channels,\n            3,\n        )"],
