@@ -29,12 +29,12 @@ _LAYERS = (
 
 _HOMES = {
     "torch": frozenset(
-        "abs amax bmm cat chunk clamp concat concatenate einsum exp flatten hstack matmul mean outer permute reshape roll "
-        "rsqrt split sqrt squeeze stack sum topk transpose unsqueeze vstack".split()
+        "abs amax bmm cat chunk clamp concat concatenate einsum exp flatten hstack matmul mean outer permute reshape "
+        "roll rsqrt split sqrt squeeze stack sum topk transpose unsqueeze vstack".split()
     ),
     "torch.nn.functional": frozenset(
-        "adaptive_avg_pool2d adaptive_max_pool2d avg_pool2d elu fold gelu glu hardsigmoid hardswish hardtanh interpolate "
-        "leaky_relu linear mish normalize pad relu6 scaled_dot_product_attention silu softplus unfold".split()
+        "adaptive_avg_pool2d adaptive_max_pool2d avg_pool2d elu fold gelu glu hardsigmoid hardswish hardtanh "
+        "interpolate leaky_relu linear mish normalize pad relu6 scaled_dot_product_attention silu softplus unfold".split()
     ),
 }
 """What only the one of the two has."""
