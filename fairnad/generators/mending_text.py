@@ -28,13 +28,13 @@ _LAYERS = (
 """What `torch.nn` has under these names."""
 
 _HOMES = {
-    "torch": frozenset(
+    "torch": (
         "abs amax bmm cat chunk clamp concat concatenate einsum exp flatten hstack matmul mean outer permute reshape "
-        "roll rsqrt split sqrt squeeze stack sum topk transpose unsqueeze vstack".split()
+        "roll rsqrt split sqrt squeeze stack sum topk transpose unsqueeze vstack"
     ),
-    "torch.nn.functional": frozenset(
+    "torch.nn.functional": (
         "adaptive_avg_pool2d adaptive_max_pool2d avg_pool2d elu fold gelu glu hardsigmoid hardswish hardtanh "
-        "interpolate leaky_relu linear mish normalize pad relu6 scaled_dot_product_attention silu softplus unfold".split()
+        "interpolate leaky_relu linear mish normalize pad relu6 scaled_dot_product_attention silu softplus unfold"
     ),
 }
 """What only the one of the two has."""
@@ -110,7 +110,7 @@ def _mend_homes(source: Source) -> Mended | None:
             continue
         written = ast.unparse(node.value)
         home = "torch.nn.functional" if written in ("F", "nn.functional") else written
-        other = next((place for place, found in _HOMES.items() if node.attr in found), home)
+        other = next((place for place, found in _HOMES.items() if node.attr in found.split()), home)
         if home in _HOMES and other != home:
             edits.append(Edit(*source.span(node.value), other))
             names.append(f"{other}.{node.attr}")
