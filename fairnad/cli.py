@@ -31,6 +31,9 @@ _STRATEGY_HELP = (  # the names are not imported: `--help` answers at once
     "fairnad, or one that it is compared with: base, widen, random-idea, best-of-n or regularised-evolution."
 )
 DataRootOption = Annotated[str | None, typer.Option(metavar="FOLDER", help="Folder of the data sets.")]
+SplitDirOption = Annotated[
+    str | None, typer.Option(metavar="FOLDER", help="Folder of the published NAS-Bench-201 split files.")
+]
 SEARCH, LOOK, COMPARE, KNOWLEDGE, LLM, CARE = "Search", "Look", "Compare", "Knowledge", "LLM", "Care"
 
 app = typer.Typer(
@@ -83,7 +86,7 @@ def search(
     knowledge: Annotated[str | None, typer.Option(metavar="PATH", help="Ideas that build-knowledge made.")] = None,
     config: Annotated[str | None, typer.Option(help="Configuration: a shipped one by name, or a FILE.yaml.")] = None,
     data_root: DataRootOption = None,
-    split_dir: Annotated[str | None, typer.Option(help="Folder of the published NAS-Bench-201 split files.")] = None,
+    split_dir: SplitDirOption = None,
     set_: Annotated[list[str] | None, typer.Option("--set", metavar="a.b=c", help="Override of one setting.")] = None,
     run: Annotated[str | None, typer.Option(metavar="NAME", help="Name of the run.")] = None,
 ) -> None:
@@ -187,7 +190,9 @@ def show(
 @app.command(rich_help_panel=LOOK)
 def lineage(
     run: RunArgument,
-    child: Annotated[int | None, typer.Argument(metavar="[ID]", help="Only this child and its ancestors.")] = None,
+    child: Annotated[
+        int | None, typer.Argument(metavar="[ID]", help="Only this child, its ancestors and its descendants.")
+    ] = None,
     format_: Annotated[LineageFormat, typer.Option("--format", help="How to write it.")] = LineageFormat.TREE,
 ) -> None:
     """Show who begot whom, by which idea, with which gain."""
@@ -273,6 +278,8 @@ def verify(
         list[Path], typer.Argument(metavar="FILE.py...", help="Sources that define Network(num_classes).")
     ],
     dataset: Annotated[str | None, typer.Option(help="Take images, classes and limits of this data set.")] = None,
+    data_root: DataRootOption = None,
+    split_dir: SplitDirOption = None,
     input_: Annotated[str, typer.Option("--input", metavar="CxHxW", help="Shape of one image.")] = "3x32x32",
     num_classes: Annotated[int, typer.Option(min=1, help="Number of classes.")] = 10,
     parent: Annotated[Path | None, typer.Option(metavar="FILE.py", help="Refuse the same network as this one.")] = None,
@@ -294,6 +301,8 @@ def verify(
 
     rules = Rules(
         dataset=dataset,
+        data_root=data_root,
+        split_dir=split_dir,
         input_shape=_shape(input_),
         num_classes=num_classes,
         limits=Limits(max_params, max_flops),

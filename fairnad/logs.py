@@ -25,16 +25,15 @@ class _JsonLines(logging.Handler):
         self._folder = folder
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Write one record as one line."""
+        """Write one record as one line; a disk that is full ends no search."""
         line = {
             "time": record.created,
             "run": self._folder.name,
             "level": record.levelname,
             "event": record.getMessage(),
         }
-        line |= {key: value for key in ("generation", "child") if (value := getattr(record, key, None)) is not None}
         if any((self._folder / name).exists() for name in _DATABASES):
-            with (self._folder / "log.jsonl").open("a") as file:
+            with contextlib.suppress(OSError), (self._folder / "log.jsonl").open("a") as file:
                 file.write(json.dumps(line) + "\n")
 
 

@@ -25,5 +25,6 @@ def load(name: str, table: Mapping[str, str], *, what: str) -> Any:  # noqa: ANN
     module, _, attribute = target.partition(":")
     try:
         return getattr(importlib.import_module(module), attribute)
-    except (ImportError, AttributeError) as error:
-        raise ConfigError(f"{what} {name!r}: {target} cannot be imported: {error}") from error
+    except Exception as error:  # code of others, which may raise anything when it is imported
+        told = f"{error}" if isinstance(error, ImportError | AttributeError) else f"{type(error).__name__}: {error}"
+        raise ConfigError(f"{what} {name!r}: {target} cannot be imported: {told}") from error

@@ -196,9 +196,8 @@ def retrained(done: Retrained) -> RenderableType:
     """Return what the final trainings of a child came to."""
     accuracies = [100 * accuracy for accuracy in done.accuracies]
     failed = [outcome for outcome in done.outcomes if isinstance(outcome, Failed)]
-    lines: list[RenderableType] = [
-        f"child {done.child.id}, {costs_text(done.child.costs)}, fvcore's own count {done.fvcore_flops or 0:,} FLOPs"
-    ]
+    counted = "" if done.fvcore_flops is None else f", fvcore's own count {done.fvcore_flops:,} FLOPs"
+    lines: list[RenderableType] = [f"child {done.child.id}, {costs_text(done.child.costs)}{counted}"]
     if accuracies:
         spread = f" +- {stdev(accuracies):.2f} %" if len(accuracies) > 1 else " %, no spread from one seed"
         seeds = ", ".join(str(outcome.seed) for outcome in done.outcomes if isinstance(outcome, Trained))
@@ -217,7 +216,8 @@ def verdict_line(checked: CheckedFile) -> str:
         return f"{checked.file}: accepted, {'; '.join(notes)}"
     stage = verdict.failure.value if verdict.failure else ""
     details = f"\n{verdict.details.rstrip()}" if verdict.details else ""
-    return f"{checked.file}: rejected ({stage}): {verdict.reason}{details}"
+    told = f"{checked.file}: rejected ({stage}): {verdict.reason}{details}"
+    return "".join(letter if letter.isprintable() or letter == "\n" else "?" for letter in told)  # it may hold codes
 
 
 def _mean(accuracies: Sequence[float]) -> str:

@@ -42,12 +42,14 @@ _SHAPING = frozenset({
     "view", "permute", "transpose", "t", "expand", "unsqueeze", "squeeze", "select", "slice", "cat",
     "stack", "split", "split_with_sizes", "unbind", "repeat", "roll", "flip", "index", "gather", "constant_pad_nd",
     "reflection_pad2d", "replication_pad2d", "pixel_shuffle", "pixel_unshuffle", "channel_shuffle",
-    "native_channel_shuffle", "im2col", "col2im", "copy", "_to_copy", "as_strided", "diagonal",
+    "native_channel_shuffle", "im2col", "col2im", "copy", "_to_copy", "as_strided", "diagonal", "index_select",
+    "masked_fill", "tril", "triu", "unfold",
 })
 _AVERAGING = frozenset({
     "add", "sub", "rsub", "neg", "sum", "mean", "cumsum", "avg_pool1d", "avg_pool2d", "avg_pool3d",
     "_adaptive_avg_pool2d", "_adaptive_avg_pool3d", "upsample_nearest2d", "upsample_bilinear2d",
-    "upsample_bicubic2d", "native_batch_norm", "_native_batch_norm_legit", "native_dropout",
+    "upsample_bicubic2d", "native_batch_norm", "_native_batch_norm_legit", "native_dropout", "lerp",
+    "_fft_c2c", "_fft_c2r", "_fft_r2c", "view_as_real", "view_as_complex", "real", "imag",
 })
 # fmt: on
 _LINEAR = _SHAPING | _AVERAGING | _BOOKKEEPING

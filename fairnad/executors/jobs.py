@@ -75,9 +75,14 @@ def outcome(
 
 
 def finished_before(folder: Path, job: TrainJob) -> TrainReport | None:
-    """Return the report of the same job that a killed controller never recorded, if there is one."""
+    """Return the report of the same job that a killed controller never recorded, if there is one.
+
+    Where it was trained makes no other job of it: which of several places a child gets is chance.
+    """
+    anywhere = {"gpu": None, "memory_share": 1.0, "threads": 1}
     try:
-        if TrainJob.model_validate_json((folder / "job.json").read_bytes()) != job:
+        known = TrainJob.model_validate_json((folder / "job.json").read_bytes())
+        if known.model_copy(update=anywhere) != job.model_copy(update=anywhere):
             return None
         report = TrainReport.model_validate_json((folder / "report.json").read_bytes())
     except (OSError, ValidationError):

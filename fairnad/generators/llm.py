@@ -69,7 +69,6 @@ class LLMGenerator:
         self._style = config.drafts.style
         self._library_size = config.drafts.library
         self._has_own_ideas = config.ideas.source == "llm"
-        self._has_fallback = config.drafts.fallback == "rules"
 
     def draft(self, request: Request) -> Draft | Failed:
         """Return the parent changed by the idea; by one of the model's own where the configuration says so."""
@@ -120,9 +119,7 @@ class LLMGenerator:
         return self._rewrite(draft, request, prompt, lambda reply: read_network(reply, _parent(request)))
 
     def mend(self, draft: Draft, verdict: Verdict, request: Request | Refinement) -> Draft | Failed:
-        """Return `draft` mended by a program, where the configuration allows that and the program knows how."""
-        if not self._has_fallback:
-            return Failed(Failure.NO_DRAFT, "drafts.fallback is none")
+        """Return `draft` mended by a program, where it knows how."""
         if verdict.failure is Failure.BUDGET:
             return self._rules.shrink(replace(draft, note=f"{draft.note}; mended by program"), verdict, request)
         asked = _as_request(request, draft.idea)

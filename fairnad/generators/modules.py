@@ -149,7 +149,7 @@ def constructor(source: Source, block: str) -> str:
     init = method(source.classes[block], "__init__")
     if init is None:
         return ""
-    names = [argument.arg for argument in init.args.args[1:]]
+    names = [argument.arg for argument in (*init.args.posonlyargs, *init.args.args)][1:]
     defaults = [f"={ast.unparse(value)}" for value in init.args.defaults]
     texts = [""] * (len(names) - len(defaults)) + defaults
     return ", ".join(f"{name}{text}" for name, text in zip(names, texts, strict=True))

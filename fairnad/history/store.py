@@ -5,6 +5,7 @@ Judges nothing and plans nothing. The bodies of its transactions are in steps.py
 
 from __future__ import annotations
 
+import json
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -127,6 +128,10 @@ class History:
     def state(self) -> str:
         """What `set_state` was last told; "running" at first, and still so after a process that was killed."""
         return str(self._connection.run(lambda db: db.execute("SELECT state FROM runs").fetchone()[0]))
+
+    def set_config(self, config: Mapping[str, object]) -> None:
+        """Record the configuration that the run goes on with."""
+        self._connection.run(lambda db: db.execute("UPDATE runs SET config = ?", (json.dumps(config),)))
 
     def set_state(self, state: Literal["running", "finished", "stopped"]) -> None:
         """Record whether the run goes on."""

@@ -11,6 +11,7 @@ import hashlib
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from enum import Enum
 from pathlib import Path
 
@@ -64,6 +65,11 @@ class Prompts:
         Raises:
             ConfigError: one cannot be used; the message names the file and what is wrong with it.
         """
+        for name in self._sources.keys() - self._shipped.keys():
+            if name.startswith("_"):  # a part of those beside it
+                continue
+            if meant := get_close_matches(name, self._shipped, n=1, cutoff=0.8):  # others may be a generator's own
+                raise ConfigError(f"{self._sources[name].path}: nothing asks for this prompt; is {meant[0]} meant?")
         for task in self.tasks:
             self._template(task)
 

@@ -47,6 +47,8 @@ class VerifyJob(_Message):
     """Timed training steps after the traces."""
     batch_size: int | None = None
     """Images of a training step; None: a few sizes that are quick, or two images where those do not fit into memory."""
+    precision: Literal["bf16", "fp32"] = "bf16"
+    """Arithmetic of the training steps; all else is fp32."""
     timed_for: int = 256
     """The batch size that the time of a step is told for; from smaller ones it is extrapolated."""
     limits: Limits | None = None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from fairnad.config import PlanConfig
+from fairnad.errors import ConfigError
 from fairnad.history.store import History
 from fairnad.mutations.base import Mutation
 from fairnad.records import Child, Stage
@@ -53,7 +54,13 @@ class Parentage:
         """Return the parents of a stage: chosen once for all its places, for the fronts of many children take long."""
         stage = (slot.key.generation, slot.key.stage, slot.num_parents, tuple(child.id for child in eligible))
         if self._last is None or self._last[0] != stage:
-            self._last = stage, mutation.parents(eligible, slot.num_parents)
+            parents = tuple(mutation.parents(eligible, slot.num_parents))
+            if len(parents) not in (0, slot.num_parents):
+                raise ConfigError(
+                    f"the mutation {type(mutation).__name__} gave {len(parents)} parents of {slot.num_parents} that "
+                    f"stage {slot.key.stage.value} asked for: mend it to give as many, or none"
+                )
+            self._last = stage, parents
         return self._last[1]
 
     def _is_eligible(self, child: Child, slot: PlannedSlot) -> bool:

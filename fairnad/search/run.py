@@ -41,7 +41,7 @@ from fairnad.search.data import known_data, open_data, record_data
 from fairnad.search.loop import Search, Tools
 from fairnad.search.progress import Observer, Progress
 from fairnad.search.recheck import recheck
-from fairnad.search.setting import Setting, check_names, settle
+from fairnad.search.setting import Setting, check_names, settle, take_changes
 from fairnad.search.writers import Model, connected, writer
 from fairnad.verification.base import Known
 from fairnad.verification.verifier import NetworkShape, Verifier
@@ -129,11 +129,18 @@ def _was_cut_short(folder: Path) -> bool:
 def resume_search(folder: Path, *, observer: Observer | None = None, data_root: str | None = None) -> Child:
     """Go on with the run in `folder`, and return its best child; `data_root`: where its data are by now.
 
+    A finished run is left as it is, unless its config.yaml was given a larger budget.
+
     Raises:
         HistoryError: `folder` is no run, is in use, or was made by a newer version.
+        ConfigError: its config.yaml was changed where that would make it another search.
     """
     with History.open(folder, write=True) as history:
-        config = read_config(folder / "config.yaml").with_data_in(data_root)
+        config = read_config(folder / "config.yaml")
+        is_changed = take_changes(history, config)
+        if history.state == "finished" and not is_changed and (best := history.best()) is not None:
+            return best
+        config = config.with_data_in(data_root)
         setting = settle(config)
         check_names(setting.config)
         with Sandbox(memory_bytes=config.verification.memory_bytes) as sandbox, connected(config) as model:
@@ -195,7 +202,7 @@ def _search(
 ) -> Child:
     config = setting.config
     executor = make_executor(setting, sandbox, dataset, folder)
-    progress = Progress(config.budget, len(setting.places), observer)
+    progress = Progress(config.budget, executor.num_slots, observer)
     with (
         _noted(history),
         contextlib.closing(executor),
@@ -257,7 +264,7 @@ def _noted(history: History) -> Iterator[None]:
 
 def make_verifier(sandbox: Sandbox, dataset: DataShape, config: Config) -> Verifier:
     """Return the judge of sources on `dataset`."""
-    shape = NetworkShape(dataset.input_shape, dataset.num_classes, config.recipe.batch_size)
+    shape = NetworkShape(dataset.input_shape, dataset.num_classes, config.recipe.batch_size, config.recipe.precision)
     return Verifier(sandbox, shape, config.limits, config.verification)
 
 

@@ -17,6 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.nn.parameter import is_lazy
 
 from fairnad.records import Failure, Recipe
 from fairnad.sandbox.wire import TrainJob, TrainReport
@@ -105,7 +106,7 @@ def _map(path: str) -> Tensor:
 
 def _optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
     parameters = list(model.parameters())
-    return torch.optim.SGD(
+    optimizer = torch.optim.SGD(
         parameters,
         lr=recipe.lr,
         momentum=recipe.momentum,
@@ -113,6 +114,10 @@ def _optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
         weight_decay=recipe.weight_decay,
         fused=all(parameter.is_floating_point() for parameter in parameters),  # complex ones have no fused kernel
     )
+    for parameter in parameters:  # else the fused kernel wants all of them to have their first gradient at one step
+        if not is_lazy(parameter):
+            optimizer.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
+    return optimizer
 
 
 def _steps(

@@ -31,6 +31,8 @@ class Rules:
     num_classes: int
     limits: Limits
     dataset: str | None = None
+    data_root: str | None = None
+    split_dir: str | None = None
     integrity: Literal["enforce", "warn", "off"] = "enforce"
     is_static: bool = True
     train_steps: int = 0
@@ -57,6 +59,10 @@ class CheckedFile:
                 "params": verdict.costs.params if verdict.costs else None,
                 "flops": verdict.costs.flops if verdict.costs else None,
                 "graph_hash": verdict.graph_hash,
+                "is_dynamic": verdict.is_dynamic,
+                "dead_parameters": verdict.dead_parameters,
+                "warnings": verdict.warnings,
+                "details": verdict.details or None,
                 "seconds": round(verdict.seconds, 3),
             }
         )
@@ -86,7 +92,7 @@ def check_files(files: Sequence[Path], rules: Rules, *, parent: Path | None = No
 
 def _read(file: Path) -> str | Verdict:
     try:
-        return file.read_bytes().decode()
+        return file.read_bytes().decode("utf-8-sig")
     except OSError as error:
         raise ConfigError(f"{file} cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
@@ -96,10 +102,11 @@ def _read(file: Path) -> str | Verdict:
 def _expected(sandbox: Sandbox, rules: Rules) -> tuple[NetworkShape, Limits]:
     if rules.dataset is None:
         return NetworkShape(rules.input_shape, rules.num_classes), rules.limits
-    dataset = prepare_dataset(sandbox, rules.dataset, None)
-    shipped = load_config(rules.dataset).limits if rules.dataset in shipped_configs() else Limits()
-    limits = Limits(rules.limits.params or shipped.params, rules.limits.flops or shipped.flops)
-    return NetworkShape(dataset.input_shape, dataset.num_classes), limits
+    dataset = prepare_dataset(sandbox, rules.dataset, rules.data_root, split_dir=rules.split_dir)
+    shipped = load_config(rules.dataset if rules.dataset in shipped_configs() else "default")
+    limits = Limits(rules.limits.params or shipped.limits.params, rules.limits.flops or shipped.limits.flops)
+    shape = NetworkShape(dataset.input_shape, dataset.num_classes, precision=shipped.recipe.precision)
+    return shape, limits
 
 
 def _parent_hash(verifier: Verifier, parent: Path | None) -> str | None:

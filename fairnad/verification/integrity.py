@@ -19,6 +19,7 @@ def judge(evidence: Evidence) -> Objection | None:
     return Objection(
         Failure.INTEGRITY,
         f"in eval mode the logits of an image move by {deviation:.2g} of their spread with the other images of its "
-        "batch, their order, or earlier calls; nothing in forward may mix over the batch or keep state between calls",
+        "batch, their order, or earlier calls; nothing in forward may mix or normalise over the batch, keep state "
+        "between calls, build layers or, in eval mode, draw random numbers",
         is_warning=evidence.integrity == "warn",
     )

@@ -63,7 +63,7 @@ def _reworked(
         judged.append((rewrite, judge(rewrite.source)))
         if has_program and _is_stuck(judged):
             break
-    if isinstance(generator, Mender):
+    if isinstance(generator, Mender) and has_program:
         _mend(judged, request, generator, judge)
     return judged
 

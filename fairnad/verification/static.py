@@ -30,7 +30,8 @@ _ALLOWED_IMPORTS = _words(
 )
 # Below a package that may be imported: what reaches files, processes, the network, or the counting of costs.
 _FORBIDDEN_NAMES = _words(
-    "fairnad torch._C torch.classes.load_library torch.compile torch.distributed torch.from_file torch.hub "
+    "fairnad concurrent.futures.process concurrent.futures.ProcessPoolExecutor "
+    "torch._C torch.classes.load_library torch.compile torch.distributed torch.from_file torch.hub "
     "torch.jit.load torch.jit.save torch.load torch.multiprocessing torch.onnx torch.ops.load_library torch.package "
     "torch.save torch.serialization torch.utils._python_dispatch torch.utils.bundled_inputs torch.utils.cpp_extension "
     "torch.utils.data torch.utils.flop_counter torch.utils.model_zoo torch.utils.tensorboard "
@@ -47,6 +48,7 @@ _FORBIDDEN_ATTRIBUTES = _words(
     "__base__ __bases__ __builtins__ __closure__ __code__ __globals__ __import__ __loader__ __mro__ __self__ __spec__ "
     "__subclasses__ ag_frame cr_frame f_back f_builtins f_globals f_locals gi_frame tb_frame"
 )
+_MOST_DOTS = max(name.count(".") for name in _FORBIDDEN_NAMES)
 _CHANGING_CALLS = frozenset({"setattr", "delattr", "vars"})
 
 
@@ -71,7 +73,7 @@ class _Names:
     """The names of one module: which of them stand for imported things, and what is done to those."""
 
     def __init__(self, tree: ast.Module) -> None:
-        self._nodes = list(ast.walk(tree))
+        self._nodes = [node for part in tree.body if not _is_for_scripts(part) for node in ast.walk(part)]
         self._imported: dict[str, str] = {}
         for node in self._nodes:
             if isinstance(node, ast.Import | ast.ImportFrom):
@@ -103,7 +105,7 @@ class _Names:
         if name is not None and _forbidden_prefix(name):
             yield f"`{name}` is not allowed in a network; remove it"
         if isinstance(node.ctx, ast.Store | ast.Del) and self._is_foreign(node.value):
-            yield f"`{ast.unparse(node)}` changes something outside this module; define a subclass or function instead"
+            yield f"`{ast.unparse(node)}` changes something outside this module; remove it, or define your own"
 
     def _call_problems(self, node: ast.Call) -> Iterator[str]:
         called = node.func.id if isinstance(node.func, ast.Name) else None
@@ -128,6 +130,8 @@ class _Names:
             return self._imported.get(node.id)
         if isinstance(node, ast.Attribute):
             owner, attribute = self._dotted(node.value), node.attr
+            if owner is not None and owner.count(".") >= _MOST_DOTS:  # nothing that is forbidden is so deep
+                return owner
         elif isinstance(node, ast.Call) and (constant := _attribute_of_getattr(node)) is not None:
             owner, attribute = self._dotted(node.args[0]), constant
         else:
@@ -185,5 +189,10 @@ def _import_problems(node: ast.Import | ast.ImportFrom) -> Iterator[str]:
 
 
 def _forbidden_prefix(name: str) -> bool:
-    parts = name.split(".")
+    parts = name.split(".")[: _MOST_DOTS + 1]
     return any(".".join(parts[:end]) in _FORBIDDEN_NAMES for end in range(1, len(parts) + 1))
+
+
+def _is_for_scripts(node: ast.stmt) -> bool:
+    """Return whether `node` runs only where its file is a script, which it never is here."""
+    return isinstance(node, ast.If) and not node.orelse and ast.unparse(node.test) == "__name__ == '__main__'"

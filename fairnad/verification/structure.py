@@ -53,4 +53,7 @@ def _novelty(evidence: Evidence) -> str | None:
 def _stability(evidence: Evidence) -> str | None:
     if evidence.report.is_stable:
         return None
-    return "three constructions gave different networks; the structure must not be drawn at random"
+    return (
+        "three constructions gave different networks; what is executed must not be drawn at random, nor depend on the "
+        "clock or on what is kept outside the module"
+    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, replace
+from typing import Literal
 
 from fairnad.architectures.graph import graph_hash
 from fairnad.config import VerificationConfig
@@ -21,12 +22,13 @@ __all__ = ["NetworkShape", "Verifier"]
 class NetworkShape:
     """What a network must take and give: one image (C, H, W), and the number of classes.
 
-    `train_batch` is the batch size of its training, which the time of a step is told for.
+    `train_batch` is the batch size of its training, which the time of a step is told for, `precision` its arithmetic.
     """
 
     input_shape: tuple[int, int, int]
     num_classes: int
     train_batch: int = 256
+    precision: Literal["bf16", "fp32"] = "bf16"
 
 
 class Verifier:
@@ -70,6 +72,7 @@ class Verifier:
             check_integrity=self._config.integrity != "off",
             limits=self._limits,
             timed_for=self._shape.train_batch,
+            precision=self._shape.precision,
         )
         return self._sandbox.run(
             job, timeout_seconds=self._config.timeout_seconds, memory_bytes=self._config.memory_bytes

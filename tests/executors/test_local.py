@@ -207,6 +207,14 @@ def test_a_training_that_finished_unseen_is_scored_and_not_repeated(dataset, tmp
     assert outcomes(messages)[0].accuracy == 0.75
 
 
+def test_it_is_not_repeated_where_another_place_takes_it(dataset, tmp_path):
+    train(executor(NotedSandbox(), dataset, tmp_path, gpus=2, streams_per_gpu=2), 4)
+    again = NotedSandbox()
+    messages = train(executor(again, dataset, tmp_path, gpus=1, streams_per_gpu=1), 4)
+    assert again.jobs == []
+    assert len(outcomes(messages)) == 4
+
+
 def test_a_report_of_another_job_is_not_taken(dataset, tmp_path):
     train(executor(NotedSandbox(), dataset, tmp_path), 1)
     (tmp_path / "children" / "0" / "job.json").write_text("{}")

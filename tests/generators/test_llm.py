@@ -16,6 +16,7 @@ from fairnad.llm.prompts import Prompts
 from fairnad.mutations.refinements import HYPERPARAMETER_IDEAS, SCALE_UP_IDEAS
 from fairnad.plugins import load
 from fairnad.records import Costs, Draft, Failed, Failure, Idea, IdeaKind, Limits, MutationTarget, Verdict
+from fairnad.verification.loop import feedback_loop
 from tests.fakes import child
 from tests.generators.scripted import ScriptedLLM, cut, fenced
 
@@ -299,8 +300,15 @@ def test_what_the_tries_left_too_large_is_fitted_by_program(measure):
 
 @pytest.mark.parametrize("verdict", [ERROR, TOO_BIG])
 def test_without_the_fallback_nothing_is_mended(verdict, measure):
-    generator = make(ScriptedLLM(), fallback="none", measure=measure)
-    assert isinstance(generator.mend(Draft(BROKEN, "llm", IDEA), verdict, request()), Failed)
+    generator = make(ScriptedLLM(), measure=measure)
+    for fallback, is_mended in (("none", False), ("rules", True)):
+        config = DraftsConfig(fallback=fallback, max_repairs=0, max_shrinks=0)
+        draft = Draft(BROKEN if verdict is ERROR else base_source("resnet", width=16, depth=1), "llm", IDEA)
+        verdicts = iter([verdict] + 9 * [Verdict(None)])
+        judged = feedback_loop(
+            draft, request(), generator=generator, judge=lambda _, v=verdicts: next(v), config=config
+        )
+        assert (len(judged) > 1) == is_mended, judged[-1][0].note
 
 
 def test_calls_are_numbered_for_each_attempt_in_whatever_thread():

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch import nn
 
 from fairnad.records import Costs, Failure, Limits
 from fairnad.sandbox.child.execute import (
@@ -114,7 +115,7 @@ REFUSED = {
     "unregistered": (
         write(init="self.w = [torch.randn(8, 5, requires_grad=True)]", forward="return h.detach() @ self.w[0]"),
         Failure.NO_GRAD,
-        "no registered parameter",
+        "not registered",
     ),
     "memory": (write(init="self.big = torch.empty(2**55)"), Failure.MEMORY, "use smaller weights"),
     "loop": (
@@ -195,6 +196,29 @@ ACCEPTED = {
         write(init="self.a = nn.Linear(8, 8); self.b = nn.Linear(8, 8); self.b.weight = self.a.weight"),
         PARAMS + 80,
     ),
+    "a layer that is not always used": (
+        write(
+            init="self.more = nn.Linear(8, 8)",
+            forward="h = h + (self.more(h) if self.training else 0 * self.more(h))",
+        ),
+        PARAMS + 72,
+    ),
+    "complex weights": (
+        write(
+            init="self.filter = nn.Parameter(torch.ones(8, 5, dtype=torch.cfloat))",
+            forward="h = torch.fft.irfft(torch.fft.rfft(h.float()) * self.filter[0], n=8)",
+        ),
+        PARAMS + 40,
+    ),
+    "an expanded buffer": (
+        write(init="self.register_buffer('scale', torch.tensor(0.5).expand(8))", forward="h = h * self.scale"),
+        PARAMS,
+    ),
+    "lazy statistics": (write(init="self.norm = nn.LazyBatchNorm1d(affine=False)", forward="h = self.norm(h)"), PARAMS),
+    "a mode that returns nothing": (
+        SOURCE + "\n    def train(self, mode=True):\n        super().train(mode)\n",
+        PARAMS,
+    ),
     "warning": (write(forward="import warnings; warnings.warn('careful')"), PARAMS),
 }
 
@@ -213,6 +237,108 @@ def test_nothing_is_compiled():
     report = check(write(init="self.act = torch.compile(nn.Tanh())", forward="h = self.act(h)"))
     assert (report.failure, report.is_dynamic, report.is_stable) == (None, False, True)
     assert "tanh" in {node.op for node in report.eval_graph.nodes}
+
+
+def test_a_parameter_may_get_its_first_gradient_at_a_later_step():
+    init = "self.more = nn.Linear(8, 8); self.steps = 0"
+    late = write(init=init, forward="self.steps += self.training; h = self.more(h) if self.steps > 7 else h")
+    report = check(late, train_steps=6, check_integrity=False)
+    assert report.failure is None, report.reason
+    assert report.dead_parameters == ()
+
+
+def test_what_is_kept_outside_a_network_and_warms_up_is_stable():
+    cache = "\nCACHE = {}\ndef ramp(h):\n    if 'ramp' not in CACHE:\n        CACHE['ramp'] = torch.ones(8).cumsum(0)\n"
+    report = check(write(forward="h = h * ramp(h)") + cache + "    return CACHE['ramp']\n")
+    assert report.is_stable
+
+
+def test_a_block_that_chance_skips_costs_what_it_does_however_often_it_is_skipped():
+    whole = check(write(init="self.more = nn.Linear(8, 8)", forward="h = h + self.more(h)")).costs
+    for seed in range(6):
+        report = check(
+            write(
+                init="self.more = nn.Linear(8, 8)",
+                forward="h = h if self.training and random.random() < 0.6 else h + self.more(h)",
+            ),
+            seed=seed,
+        )
+        assert report.failure is None
+        assert report.costs == report.batch_costs == whole
+
+
+PATCHES = {
+    "an attribute of a class": "T: type = torch.Tensor\nT.argmax = lambda *args: torch.zeros(2)",
+    "a function": "patch = setattr\npatch(torch, 'isfinite', lambda values: torch.ones(1))",
+    "a method, from a loop": "for owner in (nn.Module,):\n    owner.parameters = lambda self: iter(())",
+}
+
+
+@pytest.mark.parametrize("what", PATCHES)
+def test_torch_is_left_as_it_is(what, monkeypatch):
+    for owner, name in ((torch.Tensor, "argmax"), (torch, "isfinite"), (nn.Module, "parameters")):
+        monkeypatch.setattr(owner, name, getattr(owner, name))
+    report = check(SOURCE.replace("\n\nclass", f"\n{PATCHES[what]}\n\nclass"))
+    assert report.failure is Failure.FORBIDDEN_OPERATION
+    assert "define" in report.reason
+
+
+def test_trainable_weights_are_registered():
+    report = check(write(init="self.layers = [nn.Linear(8, 8)]", forward="h = self.layers[0](h)"))
+    assert report.failure is Failure.NO_GRAD
+    assert "nn.ModuleList" in report.reason
+
+
+@pytest.mark.parametrize("grad", ["enable_grad", "no_grad"])
+def test_the_work_of_a_thread_is_refused(grad):
+    forward = f"""import threading
+        found = []
+        def work():
+            with torch.{grad}():
+                found.append(h @ torch.ones(8, 8))
+        worker = threading.Thread(target=work)
+        worker.start()
+        worker.join()
+        h = h + found[0]"""
+    report = check(write(forward=forward))
+    assert report.failure is Failure.FORWARD_ERROR
+    assert "starts a thread" in report.reason
+
+
+def test_work_of_a_thread_that_began_before_is_refused():
+    init = """import queue, threading
+        self.asked, self.done = queue.Queue(), queue.Queue()
+        def work(asked=self.asked, done=self.done):
+            while True:
+                done.put(asked.get() @ torch.ones(8, 8))
+        threading.Thread(target=work, daemon=True).start()"""
+    report = check(write(init=init, forward="self.asked.put(h); h = h + self.done.get()"))
+    assert report.failure is Failure.FORWARD_ERROR
+    assert "operators are not seen" in report.reason
+
+
+def test_the_largest_of_a_batch_is_no_scale():
+    scaled = check(write(forward="h = (h - h.min()) / (h.max() - h.min())"))
+    assert scaled.deviation > 1e-3
+    assert check(write(forward="h = h / (1 + h.amax(1, keepdim=True))")).deviation < 1e-4
+
+
+def test_steps_are_taken_in_the_precision_of_the_training():
+    source = write(
+        forward="h = torch.zeros(len(x), 8).index_add(0, torch.arange(len(x)), self.body[0](self.stem(x)).mean((2, 3)))"
+    )
+    assert check(source, precision="fp32").failure is None
+    report = check(source)
+    assert report.failure is Failure.FORWARD_ERROR
+    assert "bf16 autocast" in report.reason
+
+
+def test_a_constructor_without_the_modules_own_is_told():
+    report = check(
+        "from torch import nn\nclass Network(nn.Module):\n    def __init__(self, num_classes):\n        self.n = 3\n"
+    )
+    assert report.failure is Failure.INIT_ERROR
+    assert "super().__init__()" in report.reason
 
 
 def test_parameters_without_gradient_are_named():

@@ -352,3 +352,27 @@ def test_a_forward_cannot_go_on_after_the_limit():
 
     with pytest.raises(TooManyOperators):
         run(Call(forward), max_operators=20)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda x: x.view(x.shape),
+        lambda x: x[:, :, ::1],
+        lambda x: x.expand(-1, -1, -1, -1),
+        lambda x: x.permute(0, 1, 2, 3),
+        lambda x: torch.cat([x]),
+        lambda x: x.clone().as_strided_(x.shape, x.stride()),
+    ],
+)
+def test_what_hands_on_the_same_numbers_is_no_operator(change):
+    plain = traced(lambda self, x: (x * 2).flatten(1)).graph
+    assert ops(traced(lambda self, x: (change(x) * 2).flatten(1)).graph) == ops(plain)
+
+
+@pytest.mark.parametrize(
+    "change", [lambda x: x.transpose(2, 3), lambda x: x.flip(2), lambda x: x[:, :, 1:], lambda x: x.detach()]
+)
+def test_what_changes_the_numbers_is_an_operator(change):
+    plain = traced(lambda self, x: (x * 2).sum((1, 2, 3))).graph
+    assert ops(traced(lambda self, x: (change(x) * 2).sum((1, 2, 3))).graph) != ops(plain)

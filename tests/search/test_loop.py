@@ -6,13 +6,14 @@ from collections import Counter
 import pytest
 
 from fairnad.config import Config
-from fairnad.errors import ExecutorError, SpendLimitError
+from fairnad.errors import ConfigError, ExecutorError, SpendLimitError
 from fairnad.executors.recorded import RecordedExecutor
 from fairnad.generators.base import Refinement
 from fairnad.history.store import History
 from fairnad.knowledge.attributes import AttributeTree
 from fairnad.knowledge.ideas import IdeaDatabase, SamplingLevel
 from fairnad.mutations.base import Workshop
+from fairnad.mutations.fair_idea import FairIdeaMutation
 from fairnad.records import Draft, Failure, FilledSlot, JudgedDraft, SlotKey, Stage
 from fairnad.resources import resource
 from fairnad.search.loop import Search, Tools
@@ -364,3 +365,16 @@ def test_a_killed_search_without_stages_loses_and_doubles_nothing(ideas):
     resumed.run()
     assert not evaluated & {training.child_id for training in resumed.executor.submitted}
     assert sum(child.accuracy is not None for child in resumed.children[1:]) == 28
+
+
+class Half(FairIdeaMutation):
+    """Gives one parent, however many are asked for."""
+
+    def parents(self, known, count):
+        return super().parents(known, 1)
+
+
+def test_a_mutation_that_gives_too_few_parents_is_named(ideas):
+    bench = Bench(ideas, budget=12, plan={"mutations": {"I": f"{__name__}:Half"}})
+    with pytest.raises(ConfigError, match=r"the mutation Half gave 1 parents of \d"):
+        bench.run()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from contextlib import closing
+from dataclasses import replace
 
 import pytest
 
@@ -11,8 +12,10 @@ from fairnad.config import dump_config, load_config
 from fairnad.errors import ConfigError, HistoryError
 from fairnad.history.lock import locked
 from fairnad.history.store import History
+from fairnad.plugins import load
 from fairnad.search.run import resume_search, start_search
-from tests.history.samples import CREATE, base_slot
+from fairnad.search.setting import take_changes
+from tests.history.samples import CREATE, base_slot, trained
 
 
 def write(*names):
@@ -131,3 +134,49 @@ def test_a_name_that_is_not_known_is_found_before_anything_is_resumed(tmp_path, 
 def test_a_strategy_that_brings_its_own_mutations_needs_no_others(tmp_path):
     with pytest.raises(ConfigError, match=r"missing\.py cannot be read"):
         start(tmp_path / "mine", strategy="best-of-n", **{"plan.mutations.I": "foo"})
+
+
+@pytest.fixture
+def finished(tmp_path):
+    """A finished run of one child, and its configuration."""
+    config = load_config("demo", ["budget=1"]).with_absolute_paths()
+    with History.create(tmp_path, **(CREATE | {"config": config.model_dump(mode="json")})) as history:
+        history.record_slot(base_slot())
+        history.record_outcome(0, trained(0.5))
+        history.set_state("finished")
+    (tmp_path / "config.yaml").write_text(dump_config(config))
+    return tmp_path, config
+
+
+def test_a_finished_run_is_left_as_it_is(finished):
+    folder, config = finished
+    (folder / "config.yaml").write_text(dump_config(config))
+    before = content(folder)
+    assert resume_search(folder).id == 0
+    assert {path.name for path in content(folder)} - {path.name for path in before} <= {"lock"}
+    with History.open(folder) as history:
+        assert history.state == "finished"
+
+
+def test_what_would_make_it_another_search_is_not_taken_from_an_edited_configuration(finished):
+    folder, config = finished
+    edited = config.model_copy(update={"recipe": replace(config.recipe, epochs=9)})
+    (folder / "config.yaml").write_text(dump_config(edited))
+    with pytest.raises(ConfigError, match=r"recipe.epochs is 9, but the run began with \d+.*put it back"):
+        resume_search(folder)
+
+
+def test_a_larger_budget_is_taken_and_recorded(finished):
+    folder, config = finished
+    with History.open(folder, write=True) as history:
+        assert not take_changes(history, config)
+        assert take_changes(history, config.model_copy(update={"budget": 5}))
+    with History.open(folder) as history:
+        assert history.config["budget"] == 5
+
+
+def test_a_plugin_that_breaks_is_named(tmp_path, monkeypatch):
+    (tmp_path / "broken_plugin.py").write_text("def make(:\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(ConfigError, match=r"mutation 'broken_plugin:make': .* cannot be imported: SyntaxError"):
+        load("broken_plugin:make", {}, what="mutation")

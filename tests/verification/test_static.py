@@ -86,6 +86,7 @@ REFUSED = [
 ]
 
 ALLOWED = [
+    "if __name__ == '__main__':\n    import sys\n    torch.save(open(sys.argv[1]), 'x')",
     "import numpy as np",
     "from typing import Optional",
     "from collections import OrderedDict",
@@ -124,6 +125,13 @@ def test_refuses_with_the_line(prelude):
     assert reason.startswith(f"line {line}: ")
 
 
+def test_a_long_chain_of_names_is_followed_no_further_than_a_forbidden_one_goes():
+    lines = ["import torch", "a0 = torch", *(f"a{number + 1} = a{number}.nn" for number in range(20_000))]
+    assert check(source_with("\n".join(lines))) is None
+    assert check(source_with(f"torch{800 * '.nn'}")) is None
+    assert check(source_with("a = torch\nb = a.utils\nc = b.data\nc.x.y.z.DataLoader")) is not None
+
+
 @pytest.mark.parametrize("prelude", ALLOWED)
 def test_allows_what_networks_contain(prelude):
     assert check(source_with(prelude)) is None
@@ -138,7 +146,7 @@ def test_looks_into_functions():
     failure, reason = check(source_with(forward="torch.Tensor.relu = None"))
     assert failure is Failure.FORBIDDEN_OPERATION
     assert reason == (
-        "line 16: `torch.Tensor.relu` changes something outside this module; define a subclass or function instead"
+        "line 16: `torch.Tensor.relu` changes something outside this module; remove it, or define your own"
     )
 
 

@@ -83,6 +83,16 @@ def _attention(args: Sequence[object], output: Tensor) -> int:
     return num_queries * key.shape[-2] * (query.shape[-1] + value.shape[-1])
 
 
+def _trilinear(args: Sequence[object], output: Tensor) -> int:
+    # `nn.Bilinear`: one multiplication of both inputs for each weight and row.
+    first, weight = _tensor(args[0]), _tensor(args[1])
+    return first.shape[0] * weight.numel()
+
+
+def _cdist(args: Sequence[object], output: Tensor) -> int:
+    return output.numel() * _tensor(args[0]).shape[-1]
+
+
 def _lstm_layer(args: Sequence[object], output: Tensor) -> int:
     sequence, weight_in, weight_hidden = (_tensor(arg) for arg in args[:3])
     return sequence.shape[0] * sequence.shape[1] * (weight_in.numel() + weight_hidden.numel())
@@ -127,6 +137,8 @@ _RULES: dict[str, _Rule] = {
     **dict.fromkeys(("mm", "bmm", "mv", "dot", "vdot"), _product(0)),
     **dict.fromkeys(("addmm", "baddbmm", "addbmm", "addmv", "_addmm_activation"), _product(1)),
     **dict.fromkeys(_ATTENTIONS, _attention),
+    "_trilinear": _trilinear,
+    **dict.fromkeys(("_cdist_forward", "_euclidean_dist"), _cdist),
     "mkldnn_rnn_layer": _lstm_layer,
     **dict.fromkeys(("native_batch_norm", "_native_batch_norm_legit", "cudnn_batch_norm"), _batch_norm),
     "native_group_norm": _data_norm(1),

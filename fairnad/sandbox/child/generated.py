@@ -36,6 +36,9 @@ _INSTRUCTIONS = {
     Failure.BACKWARD_ERROR: "the backward pass of the loss raised {error}; use only differentiable operators, "
     "and change nothing in place that a gradient needs",
 }
+_AUTOCAST = (
+    "training runs under bf16 autocast, where layers return bfloat16: bring both to one type, as in y.to(out.dtype)"
+)
 
 
 class Refused(Exception):
@@ -87,6 +90,8 @@ def build(network_class: type[nn.Module], num_classes: int) -> nn.Module:
     """
     with phase(Failure.INIT_ERROR):
         network = network_class(num_classes=num_classes)
+    if isinstance(network, nn.Module) and "_parameters" not in vars(network):
+        raise Refused(Failure.INIT_ERROR, "the constructor of Network does not call super().__init__() first; add it")
     if not isinstance(network, nn.Module):
         raise Refused(Failure.INIT_ERROR, f"Network(...) gave a {type(network).__name__}; do not override __new__")
     return network
@@ -123,7 +128,8 @@ def _refusal(failure: Failure, error: BaseException) -> Refused:
             f"the memory limit was reached ({text[:_MAX_ERROR]}); use smaller weights and activations",
             details,
         )
-    return Refused(failure, _INSTRUCTIONS[failure].format(error=text[:_MAX_ERROR] + place), details)
+    reason = _INSTRUCTIONS[failure].format(error=text[:_MAX_ERROR] + place)
+    return Refused(failure, f"{reason}; {_AUTOCAST}" if "BFloat16" in text else reason, details)
 
 
 def _without_places(text: str) -> str:

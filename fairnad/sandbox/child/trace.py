@@ -23,7 +23,7 @@ __all__ = ["MAX_OPERATORS", "TooManyOperators", "Trace", "Tracer"]
 MAX_OPERATORS = 20_000
 """Of one forward. A residual network of a thousand layers runs 7,000; beyond this it is a Python loop over pixels."""
 
-_NO_OPS = frozenset({"alias", "clone", "lift_fresh", "lift_fresh_copy", "_to_copy"})
+_COPIES = frozenset({"clone", "lift_fresh", "lift_fresh_copy", "_to_copy"})
 """Operators that hand on the value of their argument; `_to_copy` only where dtype and device stay."""
 
 _UNTOLD = frozenset(
@@ -49,6 +49,8 @@ class Trace:
 
     graph: Graph
     costs: Costs
+    has_unregistered: bool = False
+    """Whether trainable weights were used that the network does not hold as its parameters."""
 
 
 class Tracer(TorchDispatchMode):
@@ -101,8 +103,13 @@ class Tracer(TorchDispatchMode):
                 return func.decompose(*args, **kwargs)
         # Read before the call: an in-place operator depends on what was there before.
         inputs = tuple(self._read(tensor) for tensor in _tensors((*args, *kwargs.values())))
+        before = _layout(args[0]) if args else None
         result = func(*args, **kwargs)
-        self._record(operator, args, kwargs, inputs, list(_tensors((result,))))
+        outputs = list(_tensors((result,)))
+        if len(outputs) == 1 and operator.hands_on(args, before, outputs[0]):
+            self._hold(outputs[0], inputs[0])
+        else:
+            self._record(operator, args, kwargs, inputs, outputs)
         return result
 
     def finish(self, logits: Tensor) -> Trace:
@@ -110,14 +117,19 @@ class Tracer(TorchDispatchMode):
 
         Raises:
             TooManyOperators: the forward caught that error and went on.
+        RuntimeError: a part of the work was done elsewhere.
         """
         if self._num_operators > self._max_operators:
             raise self._too_many()
         graph = _reaching(self._nodes, self._read(logits))
         known = _leaf_kinds(self._network) if self._constants else {}  # a forward may register what it makes
-        hidden = sum(tensor.numel() for tensor in self._constants if id(tensor) not in known)
+        hidden = [tensor for tensor in self._constants if id(tensor) not in known]
+        if any(tensor.grad_fn is not None for tensor in hidden):
+            raise RuntimeError("a tensor was computed where its operators are not seen; compute it in forward itself")
+        num_hidden = sum(tensor.numel() for tensor in hidden)
         flops = self._fixed_flops + round(self._batch_flops / self._batch)
-        return Trace(graph, Costs(params=count_trainable(self._network) + hidden, flops=flops))
+        costs = Costs(params=count_trainable(self._network) + num_hidden, flops=flops)
+        return Trace(graph, costs, has_unregistered=any(tensor.requires_grad for tensor in hidden))
 
     def _count(self) -> None:
         self._num_operators += 1
@@ -127,7 +139,7 @@ class Tracer(TorchDispatchMode):
     def _too_many(self) -> TooManyOperators:
         return TooManyOperators(
             f"forward runs more than {self._max_operators} operators for {self._batch} images: "
-            "a Python loop over pixels or batch? vectorise it"
+            "a Python loop over pixels or batch, or a recurrent layer over too many steps? vectorise it"
         )
 
     def _record(
@@ -138,9 +150,6 @@ class Tracer(TorchDispatchMode):
         inputs: tuple[int, ...],
         outputs: list[Tensor],
     ) -> None:
-        if operator.name in _NO_OPS and _is_unchanged(args[0], outputs[0]):
-            self._hold(outputs[0], inputs[0])
-            return
         written = operator.written(args, kwargs)
         first = outputs[0] if outputs else next(iter(written), None)
         rank = max((tensor.dim() for tensor in (*_tensors(args), *outputs)), default=0)
@@ -170,7 +179,7 @@ class Tracer(TorchDispatchMode):
 
     def _leaf(self, tensor: Tensor) -> int:
         kind = self._leaves.get(id(tensor), "constant")
-        if kind == "constant" and (tensor.is_floating_point() or tensor.is_complex()):
+        if kind == "constant" and tensor.dim() and (tensor.is_floating_point() or tensor.is_complex()):
             self._constants.append(tensor)
         return self._add(kind, (), tensor)
 
@@ -195,6 +204,17 @@ class _Operator:
     is_composite: bool
     arguments: tuple[tuple[int, str, object], ...]
     written_arguments: tuple[tuple[int, str], ...]
+
+    def hands_on(self, args: Sequence[object], before: object, output: Tensor) -> bool:
+        """Return whether the one `output` has the value of the first argument, whose layout was `before`."""
+        if self.name == "detach" or (self.written_arguments and self.name != "as_strided"):
+            return False
+        if self.name == "cat":
+            return isinstance(args[0], list | tuple) and len(args[0]) == 1
+        if self.name in _COPIES:
+            return _is_unchanged(args[0], output)
+        # A view of the whole: the same numbers in the same order.
+        return before is not None and before == _layout(output)
 
     def written(self, args: Sequence[object], kwargs: Mapping[str, object]) -> list[Tensor]:
         """Return the tensors that a call changes in place."""
@@ -275,6 +295,14 @@ def _storage(tensor: Tensor) -> int:
         return int(tensor.untyped_storage()._cdata)
     except NotImplementedError:  # sparse tensors have none
         return id(tensor)
+
+
+def _layout(tensor: object) -> tuple[object, ...] | None:
+    """Return what a view of a storage shows; axes of one element have no stride."""
+    if not isinstance(tensor, Tensor) or tensor.layout is not torch.strided:
+        return None
+    strides = tuple(step for step, size in zip(tensor.stride(), tensor.shape, strict=True) if size != 1)
+    return _storage(tensor), tensor.dtype, tensor.storage_offset(), tuple(tensor.shape), strides
 
 
 def _is_unchanged(source: object, copy: Tensor) -> bool:
