@@ -301,6 +301,15 @@ class Config(_Section):
         return self
 
     @model_validator(mode="after")
+    def _has_prices_for_its_limit(self) -> Config:
+        if self.llm.max_cost is not None and not (self.llm.price_prompt or self.llm.price_reply):
+            raise ConfigError(
+                "llm.max_cost limits nothing while llm.price_prompt and llm.price_reply are 0; set them, in money a "
+                "million tokens, or limit llm.max_total_tokens"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _has_its_judge(self) -> Config:
         if self.verification.structure_judge == "llm" and self.drafts.generator != "llm":
             raise ConfigError(

@@ -25,7 +25,7 @@ KnowledgeArgument = Annotated[Path, typer.Argument(metavar="PATH", help="A folde
 
 @app.command()
 def paper(
-    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Papers: .pdf, .txt or .md.")],
+    files: Annotated[list[Path], typer.Argument(metavar="FILE...", readable=False, help="Papers: .pdf, .txt or .md.")],
     json_: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
 ) -> None:
     """Show what is found in papers: title, authors, abstract, sections, method."""

@@ -29,7 +29,7 @@ def stats(
         Path | None, typer.Argument(metavar="[PATH]", help="A FILE.jsonl, or its folder; the shipped ideas without it.")
     ] = None,
     out: Annotated[Path, typer.Option(help="Folder of ideas.png and ideas.html.")] = Path("knowledge-stats"),
-    papers: Annotated[int, typer.Option(help="Sources to print; the page has all.")] = 10,
+    papers: Annotated[int, typer.Option(min=0, help="Sources to print; the page has all.")] = 10,
 ) -> None:
     """Show what the ideas are about, how even they are, and how even fair sampling makes the draws."""
     from fairnad.knowledge import AttributeTree, IdeaDatabase

@@ -1,6 +1,7 @@
 """`fairnad build-knowledge` as a user types it, against an endpoint of this machine: results, limits, bad input."""
 
 import json
+import os
 import shutil
 import sqlite3
 import subprocess
@@ -16,7 +17,9 @@ from fairnad.commands.knowledge import build_knowledge
 from fairnad.errors import ConfigError, KnowledgeError, SpendLimitError
 from fairnad.knowledge.attributes import AttributeTree
 from fairnad.knowledge.ideas import IdeaDatabase
+from fairnad.resources import resource
 from tests.knowledge.build.librarian import librarian, write_papers
+from tests.knowledge.build.printed import Style, print_paper
 
 app = typer.Typer()
 app.command("build-knowledge")(build_knowledge)
@@ -316,3 +319,51 @@ def test_pdfs_without_their_reader_are_told_before_anything_is_written(tmp_path,
     assert isinstance(done.exception, ConfigError)
     assert str(done.exception) == "reading PDFs needs pymupdf: pip install 'fairnad[knowledge]'"
     assert not (tmp_path / "out").exists()
+
+
+def test_a_name_that_is_no_text_is_shown_as_well_as_can_be(papers, url, tmp_path):
+    folder, out = tmp_path / "papers", tmp_path / "out"
+    shutil.copytree(papers, folder)
+    odd = os.fsdecode(b"caf\xe9.txt")
+    (folder / "0000.txt").rename(folder / odd)
+    done = run(folder, "--out", out, "--llm", url)
+    assert done.exit_code == 0, done.output
+    assert "caf\ufffd.txt" in (out / "ideas.jsonl").read_text()
+
+
+@pytest.mark.parametrize("index", [b'{"what": "another program\'s"}\n', b"\xff\xfe"])
+def test_another_programs_index_is_left_alone(papers, url, tmp_path, index, caplog):
+    folder = tmp_path / "papers"
+    shutil.copytree(papers, folder)
+    (folder / "index.jsonl").write_bytes(index)
+    assert run(folder, "--out", tmp_path / "out", "--llm", url).exit_code == 0
+    assert "index.jsonl: not an index of papers; papers are cited" in caplog.text
+    assert (folder / "index.jsonl").read_bytes() == index
+
+
+def test_a_file_that_is_left_out_is_named(papers, url, tmp_path, caplog):
+    folder = tmp_path / "papers"
+    shutil.copytree(papers, folder)
+    shutil.copy(folder / "0001.txt", folder / "again.txt")
+    assert run(folder, "--out", tmp_path / "out", "--llm", url).exit_code == 0
+    assert "again.txt: is the same as" in caplog.text
+
+
+def test_corrections_are_kept_where_the_tree_is_given_again(papers, url, tmp_path):
+    out, given = tmp_path / "out", resource("knowledge", "attributes.json")
+    assert run(papers, "--out", out, "--llm", url, "--tree", given).exit_code == 0
+    review = ["knowledge", "review", str(out), "--rename", "relu=rectifier"]
+    assert CliRunner().invoke(app, review).exit_code == 0
+    done = run(papers, "--out", out, "--llm", url, "--tree", given)
+    assert done.exit_code == 0, done.output
+    names = AttributeTree.load(out / "attributes.json").sub_categories("activation")
+    assert "rectifier" in names
+    assert "relu" not in names
+
+
+def test_a_pdf_is_one_whatever_its_name(url, tmp_path):
+    (tmp_path / "papers").mkdir()
+    (tmp_path / "papers" / "paper.txt").write_bytes(print_paper(Style()))
+    done = run(tmp_path / "papers", "--out", tmp_path / "out", "--llm", url)
+    assert done.exit_code == 0, done.output
+    assert "1 paper, 1 kept" in done.stdout

@@ -15,7 +15,7 @@ __all__ = ["Front", "read_front"]
 
 _ABSTRACT = re.compile(
     r"\W*(?i:abstract|summary|a\s+b\s+s\s+t\s+r\s+a\s+c\s+t)"
-    r"(\s*$|\s*[^\w\s(-]\s*|\s*-+\s*(?=[A-Z])|\t)|Abstract (?=[A-Z])"
+    r"(\s*$|\s*[^\w\s(-]\s*|\s*-+\s*(?=[A-Z])|\t)|(Abstract|ABSTRACT) (?=[A-Z])"
 )
 _AFTER_ABSTRACT = re.compile(
     r"key ?-?words|index terms|ccs\b|categories and subject|general terms|acm reference|article info"
@@ -178,7 +178,7 @@ def _authors(between: Sequence[Row]) -> tuple[str, ...]:
 def _names(cell: str) -> Iterator[str]:
     if "@" in cell:
         return
-    for part in re.split(r",|;|\u00b7|\u2022|&|\band\b", cell):
+    for part in re.split(r",|;|\u00b7|\u2022|&|\b(?:and|AND)\b", cell):
         name = _MARKS.sub("", part).strip()
         is_capital = all(token[0].isupper() or _PARTICLE.fullmatch(token) for token in name.split())
         if _NAME.fullmatch(name) and is_capital and not _PLACE.search(name):

@@ -19,7 +19,7 @@ _USUAL = re.compile(
     re.IGNORECASE,
 )
 _BACK = re.compile(
-    r"references( and notes)?|bibliography|(literature|works) cited|acknowledge?ments?|appendi(x|ces)\b.*"
+    r"references( and notes)?|bibliography|(literature|works) cited|acknowledge?ments?( and .*)?|appendi(x|ces)\b.*"
     r"|supplementa(ry|l)\b.*|(broader )?impact( statement)?|broader impacts|limitations|.{0,40}\bstatement|funding"
     r"|(data|code)( and \w+)? availability|.{0,20}\bcontributions?|(declaration|conflicts?|competing) .*|abbreviations"
     r"|methods|online methods",

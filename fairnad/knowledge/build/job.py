@@ -5,6 +5,7 @@ The folder `out` holds knowledge.db, which makes the build go on, and the result
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
@@ -15,7 +16,7 @@ from types import TracebackType
 from fairnad.config import Config, LLMConfig
 from fairnad.errors import KnowledgeError
 from fairnad.knowledge.attributes import AttributeTree
-from fairnad.knowledge.build.draft import DRAFT, tree_json, write_draft
+from fairnad.knowledge.build.draft import DRAFT, TreeDraft, tree_json, write_draft
 from fairnad.knowledge.build.keyword_extractor import KeywordExtractor
 from fairnad.knowledge.build.layout import check_pymupdf
 from fairnad.knowledge.build.llm_extractor import LLMExtractor, longest_prompt
@@ -32,7 +33,7 @@ from fairnad.knowledge.build.reference import (
     reference_sources,
 )
 from fairnad.knowledge.build.results import Outcome, compose
-from fairnad.knowledge.build.review import PATCH, patched, read_patch
+from fairnad.knowledge.build.review import PATCH, Patch, patched, read_patch
 from fairnad.knowledge.build.sources import Skipped, Source, count_papers, find_sources
 from fairnad.knowledge.build.steps import Step
 from fairnad.knowledge.build.store import DATABASE, Store
@@ -46,6 +47,8 @@ from fairnad.llm.spend import Spend, Spent
 from fairnad.resources import resource
 
 __all__ = ["Built", "Plan", "Told", "build"]
+
+logger = logging.getLogger(__name__)
 
 _CHARS_PER_TOKEN = 3
 
@@ -99,9 +102,9 @@ def build(plan: Plan, told: Told = lambda progress, spent: None) -> Built:
         check_pymupdf()
     _check_out(plan.out)
     tree, references = _given_tree(plan), _references(plan.references)
-    listed = {
-        folder / entry.file: entry for folder in {one.path.parent for one in sources} for entry in read_index(folder)
-    }
+    for one in left_out:
+        logger.warning("skipped %s", one.message)
+    listed = {folder / entry.file: entry for folder in {one.path.parent for one in sources} for entry in _index(folder)}
     num_readers = max(1, min(len(sources), len(os.sched_getaffinity(0))))
     prompts = _prompts(plan)
     model = served(plan.config.llm) if _asks(plan) else nullcontext(plan.config.llm)
@@ -122,6 +125,8 @@ def build(plan: Plan, told: Told = lambda progress, spent: None) -> Built:
             outcome = _outcome(sources, extractor, store, listed)
             if not outcome.lines:
                 raise _nothing_found(plan.out, outcome, store)
+            if plan.tree is not None:
+                (plan.out / DRAFT).unlink(missing_ok=True)  # it is no longer what this tree comes from
             write_whole(tree.text, plan.out / TREE)
             write_whole(dump_lines(outcome.lines), plan.out / IDEAS)
             return Built(
@@ -198,7 +203,20 @@ def _given_tree(plan: Plan) -> _Tree:
     """Return the plan's tree, or that of an earlier build in its folder, or the one that is shipped."""
     earlier = plan.out / TREE
     path = plan.tree or (earlier if earlier.is_file() else resource("knowledge", TREE))
-    return _Tree(AttributeTree.load(path), path.read_text(encoding="utf-8"))
+    tree, patch = AttributeTree.load(path), read_patch(plan.out / PATCH)
+    if plan.tree is None or patch == Patch():
+        return _Tree(tree, path.read_text(encoding="utf-8"))
+    corrected = patched(TreeDraft(tree, source=path.name), patch)
+    return _Tree(corrected.tree, tree_json(corrected.tree, source=corrected.source))
+
+
+def _index(folder: Path) -> tuple[Listed, ...]:
+    """Return what is known about the papers of a folder; another file of that name is left alone."""
+    try:
+        return read_index(folder)
+    except KnowledgeError as error:
+        logger.warning("%s; papers are cited by what stands in them", str(error).partition(";")[0])
+        return ()
 
 
 def _references(named: Sequence[str]) -> tuple[Reference, ...]:

@@ -162,7 +162,7 @@ def _whole_ideas(reply: Reply) -> tuple[str, ...]:
 
 def _off_topic(text: str) -> str:
     """Return why an idea is off the topic, without the words that made it so: few reasons, to be counted."""
-    found = off_topic(text)
+    found = off_topic(text, is_doubted=False)  # the model was told what to leave out, and is asked for its place
     return f"off topic: {found.partition(':')[0]}" if found else ""
 
 

@@ -17,7 +17,7 @@ from dataclasses import asdict, dataclass, field
 from html.parser import HTMLParser
 from http.client import HTTPException, IncompleteRead
 from pathlib import Path
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import unquote, urljoin, urlsplit
 from urllib.robotparser import RobotFileParser
 
 from fairnad.errors import KnowledgeError
@@ -100,8 +100,8 @@ def fetch_cvpr(
 def read_index(folder: Path) -> tuple[Listed, ...]:
     """Return what is known about the papers of a folder; nothing where it was not fetched."""
     path = folder / INDEX
-    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
     try:
+        lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
         entries = [json.loads(line) for line in lines]
         return tuple(Listed(**{**entry, "authors": tuple(entry["authors"])}) for entry in entries)
     except (ValueError, TypeError, KeyError) as error:
@@ -140,8 +140,8 @@ def _read_listing(client: _Client, url: str) -> Iterator[Listed]:
     page.feed(client.get(url).decode("utf-8", errors="replace"))
     for paper in page.papers:
         link = urljoin(url, paper.link)
-        name = Path(urlsplit(link).path).name
-        if urlsplit(link).netloc == urlsplit(url).netloc and re.fullmatch(r"[\w-][\w.-]*\.pdf", name):
+        name = re.sub(r"[^\w.-]", "_", unquote(Path(urlsplit(link).path).name)).lstrip(".")
+        if urlsplit(link).netloc == urlsplit(url).netloc and name.endswith(".pdf"):
             yield Listed(name, " ".join(paper.title.split()), tuple(paper.authors), link, url)
     if not page.papers and "day=all" in url:
         # Before 2021 the papers of each day have a listing of their own.

@@ -7,6 +7,7 @@ What cannot be found is replaced by what is nearest, and said in `Paper.warnings
 from __future__ import annotations
 
 import hashlib
+import os
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,7 +23,7 @@ from fairnad.knowledge.build.prose import vocabulary
 from fairnad.knowledge.build.sections import Section, cut, paragraphs, pick_method
 from fairnad.knowledge.wording import words
 
-__all__ = ["Paper", "ReadingError", "Section", "find_papers", "is_pdf", "read_paper"]
+__all__ = ["Paper", "ReadingError", "Section", "find_papers", "is_pdf", "name_of", "read_paper"]
 
 _SUFFIXES = (".pdf", ".txt", ".md")
 _OPENING = 2000  # characters that stand in for an abstract that was not found
@@ -75,17 +76,22 @@ def read_paper(path: Path) -> Paper:
     try:
         if not data.strip():
             raise KnowledgeError("empty: it holds nothing")
-        rows = read_pdf(data) if is_pdf(path) else read_text(data)
+        rows = read_pdf(data) if is_pdf(path) or data.startswith(b"%PDF-") else read_text(data)
         if not rows:
             raise KnowledgeError("no text: it holds nothing but what stands on every page")
     except KnowledgeError as error:
         raise KnowledgeError(f"{path}: {error}") from error
-    return _understand(rows, path.name, hashlib.sha256(data).hexdigest())
+    return _understand(rows, name_of(path), hashlib.sha256(data).hexdigest())
 
 
 def is_pdf(path: Path) -> bool:
-    """Return whether the file is read as a PDF."""
+    """Return whether the file is named as a PDF."""
     return path.suffix.lower() == ".pdf"
+
+
+def name_of(path: Path) -> str:
+    """Return the name of a file as text, which it need not be."""
+    return os.fsencode(path.name).decode("utf-8", "replace")
 
 
 def find_papers(folder: Path) -> tuple[Path, ...]:

@@ -13,10 +13,11 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Protocol
 
 from fairnad.errors import FairNADError, KnowledgeError, LLMError, ReplyError
-from fairnad.knowledge.build.papers import Paper, ReadingError
+from fairnad.knowledge.build.papers import Paper, ReadingError, name_of
 from fairnad.knowledge.build.reading import Readers
 from fairnad.knowledge.build.sources import Skipped, Source, count_papers
 from fairnad.knowledge.build.steps import Candidate, Judged, Result, Step
@@ -169,7 +170,8 @@ class _Build:
         self._answers = sum(map(len, known.values()))
         for order, source in enumerate(self.sources):
             job, paper = _Job(order, source), papers.get(source.sha256)
-            if paper is not None and paper.error:
+            # What is wrong with a file may lie in its name: one that was renamed is read anew.
+            if paper is not None and paper.error and Path(paper.file).suffix == source.path.suffix:
                 self._skip(job, "cannot be read", f"{source.path}: {paper.error}")
                 continue
             is_open = True
@@ -255,7 +257,7 @@ class _Build:
             why = str(error).removeprefix(f"{path}: ")
             self._skip(job, "cannot be read", f"{path}: {why}")
             # What is wrong with the file stays so; what befell its reader is told, and tried again by the next run.
-            return [] if isinstance(error, ReadingError) else [KnownPaper(job.source.sha256, path.name, error=why)]
+            return [] if isinstance(error, ReadingError) else [KnownPaper(job.source.sha256, name_of(path), error=why)]
         if isinstance(error, ReplyError) or (isinstance(error, LLMError) and _is_of_one_paper(error)):
             reason = "the reply cannot be read" if isinstance(error, ReplyError) else "no reply"
             self._skip(job, reason, f"{path}: {job.step.value}: {error}")

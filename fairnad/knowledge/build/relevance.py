@@ -31,14 +31,23 @@ _ENDINGS = (
     *("ers", "er", "ies", "es", "s", "ly", "al", "e"),
 )
 _LEAST_STEM = 4
+_FAR_OFF = -1.0  # in the units of the logistic regression
 _MOST_COUNTED = 3  # of one group in one idea: a word that is said again and again is no more news
 
 
-def off_topic(text: str) -> str | None:
-    """Return why the idea `text` is not about the architecture of an image backbone, or None if it is."""
-    if relevance().score(text) > 0.0:
+def off_topic(text: str, *, is_doubted: bool = True) -> str | None:
+    """Return why the idea `text` is not about the architecture of an image backbone, or None if it is.
+
+    Without `is_doubted` what names no other subject is dropped only where its words are far from an architecture's:
+    somebody else judges it too.
+    """
+    score = relevance().score(text)
+    if score > 0.0:
         return None
-    return other_subject(text) or "its words are not those of an architecture"
+    found = other_subject(text)
+    if found is None and not is_doubted and score > _FAR_OFF:
+        return None
+    return found or "its words are not those of an architecture"
 
 
 def other_subject(text: str) -> str | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,6 +11,7 @@ from types import MappingProxyType
 
 from fairnad.knowledge.build.duplicates import merge_duplicates
 from fairnad.knowledge.build.openaccess import Listed
+from fairnad.knowledge.build.papers import name_of
 from fairnad.knowledge.build.sources import Source
 from fairnad.knowledge.build.steps import Candidate, Judged, Result
 from fairnad.knowledge.build.store import KnownPaper
@@ -63,9 +64,16 @@ def compose(
 
 
 def merged(lines: Sequence[IdeaLine]) -> tuple[IdeaLine, ...]:
-    """Return `lines` without near-duplicates: the first of them stands for all, with the sources of all."""
-    groups = merge_duplicates([line.text for line in lines])
-    return tuple(_one([lines[index] for index in group]) for group in groups)
+    """Return `lines` without near-duplicates of one category: the first stands for all, with the sources of all."""
+    by_main: dict[str, list[int]] = defaultdict(list)
+    for index, line in enumerate(lines):
+        by_main[line.main].append(index)
+    groups = [
+        [indices[at] for at in group]
+        for indices in by_main.values()
+        for group in merge_duplicates([lines[index].text for index in indices])
+    ]
+    return tuple(_one([lines[index] for index in group]) for group in sorted(groups))
 
 
 def _one(group: Sequence[IdeaLine]) -> IdeaLine:
@@ -85,7 +93,7 @@ def _line(one: Candidate, about: KnownPaper, source: Source, entry: Listed | Non
         sub=one.place.sub,
         sources=(_citation(about, entry),),
         grade=grade,
-        evidence=(Evidence(paper=source.path.name, sha256=source.sha256, page=one.page, passage=one.passage),),
+        evidence=(Evidence(paper=name_of(source.path), sha256=source.sha256, page=one.page, passage=one.passage),),
     )
 
 

@@ -2,6 +2,8 @@
 
 import random
 
+import pytest
+
 from fairnad.knowledge.build.duplicates import merge_duplicates
 
 SEEDS = (
@@ -35,3 +37,23 @@ def test_among_many_ideas_the_planted_duplicates_are_found():
     groups = merge_duplicates(texts + planted)
     assert len(groups) == 300
     assert {group for group in groups if len(group) > 1} == {(index, 300 + index) for index in range(40)}
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("Use GELU activation in each residual block", "Use ReLU activation in each residual block"),
+        ("Apply channel attention after each stage", "Apply spatial attention after each stage"),
+        (
+            "Replace batch normalization with layer normalization in every block",
+            "Replace layer normalization with batch normalization in every block",
+        ),
+        ("Replace 3x3 kernels by 7x7 kernels in the stem", "Replace 7x7 kernels by 3x3 kernels in the stem"),
+        ("Normalize before the attention of each block", "Normalize after the attention of each block"),
+        ("Use average pooling between all stages", "Use max pooling between all stages"),
+        ("Stack more blocks in the third stage", "Stack fewer blocks in the third stage"),
+        ("Use dilated convolutions in the last stage", "Use grouped convolutions in the last stage"),
+    ],
+)
+def test_nearly_the_same_words_may_say_the_opposite(one, other):
+    assert merge_duplicates([one, other, one.lower()]) == ((0, 2), (1,))
