@@ -59,7 +59,10 @@ class Finished:
 
 
 class Executor(Protocol):
-    """Where and when children train, never how."""
+    """Where and when children train, never how.
+
+    It is made with `sandbox`, `dataset`, `recipe`, `config`, `places` and `folder`, as `search.run.make_executor` does.
+    """
 
     num_slots: int
 
@@ -68,6 +71,8 @@ class Executor(Protocol):
 
     def messages(self, *, timeout_seconds: float | None) -> tuple[Started | Finished, ...]:
         """Return what happened since the last call, in order; wait up to `timeout_seconds` for the first.
+
+        Of each training a `Started` comes first, then a `Finished`; another `Started` where that has no outcome.
 
         With None the wait has no end; with 0 there is none.
 

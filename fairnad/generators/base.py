@@ -64,7 +64,10 @@ class Refinement:
 
 
 class Generator(Protocol):
-    """Writes drafts. A verb that has nothing to offer returns `Failed` with failure NO_DRAFT."""
+    """Writes drafts. A verb that has nothing to offer returns `Failed` with failure NO_DRAFT.
+
+    It is made with `ideas`, the database's and those of the stages, and `measure`, which counts the costs of sources.
+    """
 
     name: str
 

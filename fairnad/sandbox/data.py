@@ -7,9 +7,9 @@ import os
 from pathlib import Path
 
 from fairnad.errors import DatasetError
-from fairnad.records import DatasetInfo
+from fairnad.records import DatasetInfo, Failure
 from fairnad.sandbox.launch import Sandbox
-from fairnad.sandbox.wire import PrepareJob
+from fairnad.sandbox.wire import PrepareJob, PrepareReport
 
 __all__ = ["data_root", "prepare_dataset"]
 
@@ -48,10 +48,19 @@ def prepare_dataset(sandbox: Sandbox, name: str, root: str | None, *, split_dir:
     )
     report = sandbox.run(job, timeout_seconds=_PREPARE_SECONDS)
     if report.dataset is None:
-        raise DatasetError(report.reason)
+        raise DatasetError(_told(name, report))
     if report.dataset.notes:
         logger.info("data set %s: %s", name, "; ".join(report.dataset.notes))
     return report.dataset
+
+
+def _told(name: str, report: PrepareReport) -> str:
+    """Return why there is no data set; what broke in its maker is told with the trace of that."""
+    if report.failure is Failure.TIMEOUT:
+        return f"data set {name!r} was not made within {_PREPARE_SECONDS:.0f} s"
+    if report.failure is Failure.MEMORY:
+        return f"data set {name!r}: the memory is too small to make it: {report.reason}"
+    return f"data set {name!r}: {report.reason}\n{report.details.rstrip()}" if report.details else report.reason
 
 
 def data_root(given: str | None) -> Path:

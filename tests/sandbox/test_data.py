@@ -46,6 +46,16 @@ def test_what_a_child_reports_is_raised(tmp_path):
         prepare_dataset(sandbox, "tiny", "data")
 
 
+def test_what_broke_in_a_maker_is_told_with_its_trace():
+    details = "Traceback (most recent call last):\n  File 'mine.py', line 3\nKeyError: 'labels'\n"
+    sandbox = Recorder(PrepareReport(failure=Failure.CRASH, reason="KeyError: 'labels'", details=details))
+    with pytest.raises(DatasetError, match=r"(?s)data set 'mine:make': KeyError: 'labels'\nTraceback.*line 3"):
+        prepare_dataset(sandbox, "mine:make", "data")
+    sandbox = Recorder(PrepareReport(failure=Failure.TIMEOUT, reason="not done after 3600 s; make tensors smaller"))
+    with pytest.raises(DatasetError, match=r"data set 'mine:make' was not made within 3600 s$"):
+        prepare_dataset(sandbox, "mine:make", "data")
+
+
 def test_the_root_is_what_was_given_or_the_environment_or_the_cache(tmp_path, monkeypatch):
     assert data_root(None) == tmp_path / "home" / ".cache" / "fairnad"
     monkeypatch.setenv("FAIRNAD_DATA", "from-environment")

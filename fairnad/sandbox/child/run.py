@@ -185,7 +185,7 @@ def _describe(error: BaseException) -> Report:
         except Refused as refused:
             return Report(failure=refused.failure, reason=refused.reason, details=refused.details)
     if isinstance(error, FairNADError):
-        return Report(failure=Failure.CRASH, reason=str(error), details=trace)
+        return Report(failure=Failure.CRASH, reason=str(error))  # which says all that there is to say
     failure = Failure.MEMORY if isinstance(error, MemoryError) else Failure.CRASH
     return Report(failure=failure, reason="".join(traceback.format_exception_only(error)).strip(), details=trace)
 
