@@ -52,7 +52,7 @@ class DatasetError(FairNADError):
 
 
 class KnowledgeError(FairNADError):
-    """An attribute tree or an idea database that is broken."""
+    """An attribute tree, an idea database or papers that cannot be used."""
 
 
 class LLMError(FairNADError):

@@ -1,4 +1,4 @@
-"""The method: plan -> decide -> draft -> train -> record (FairNAD paper, Algorithm 2).
+"""The method: plan -> decide -> draft -> record -> train (FairNAD paper, Algorithm 2).
 
 The plan is a row of stages, and a stage a row of places for a child each. A decision gives a place its parent and its
 idea; a generator writes a draft of that, which is verified, mended and judged anew until it is accepted or given up;

@@ -2,11 +2,13 @@
 
 import logging
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 
 from fairnad.config import Config
 from fairnad.errors import ConfigError, ExecutorError, SpendLimitError
+from fairnad.executors.base import Finished
 from fairnad.executors.recorded import RecordedExecutor
 from fairnad.generators.base import Refinement
 from fairnad.history.store import History
@@ -20,7 +22,7 @@ from fairnad.search.loop import Search, Tools
 from fairnad.search.progress import Progress
 from fairnad.search.schedule import RecordedSchedule
 from fairnad.verification.base import Known
-from tests.fakes import InlineExecutor, TextGenerator, TextVerifier, digest
+from tests.fakes import InlineExecutor, TextGenerator, TextVerifier, digest, trained
 
 PLAN = {"initial": 4, "fair": 4, "pareto": 4, "iterative_parents": 2, "iterative_steps": 2}
 
@@ -211,12 +213,22 @@ def test_step_two_falls_back_to_the_same_parent(ideas):
     assert (second.parent, second.refines) == (tried.parent, tried.refines)
 
 
-def test_the_paper_keeps_the_base_out_of_later_parents(ideas):
-    best_base = InlineExecutor()
-    bench = Bench(ideas, executor=best_base, plan={**PLAN, "base_is_eligible": False})
+@pytest.mark.parametrize("is_eligible", [False, True])
+def test_the_paper_keeps_the_base_out_of_later_parents(ideas, is_eligible):
+    class BestBase(InlineExecutor):
+        def messages(self, *, timeout_seconds):
+            told = super().messages(timeout_seconds=timeout_seconds)
+            best = trained(0.99)
+            return tuple(replace(one, outcome=best) if _is_of_base(one) else one for one in told)
+
+    bench = Bench(ideas, executor=BestBase(), plan={**PLAN, "base_is_eligible": is_eligible})
     bench.run()
     later = [child for child in bench.children if child.key.stage in {Stage.FAIR, Stage.PARETO}]
-    assert all(child.parent != 0 for child in later)
+    assert any(child.parent == 0 for child in later) == is_eligible
+
+
+def _is_of_base(message):
+    return isinstance(message, Finished) and message.training.child_id == 0
 
 
 def test_the_longest_training_is_predicted_from_measured_steps(ideas):
