@@ -27,10 +27,7 @@ from fairnad.verification.base import Known
 from fairnad.verification.verifier import NetworkShape, Verifier
 
 SHAPE = NetworkShape((3, 16, 16), 10)
-BASES = tuple(
-    base_source(name, width=width, depth=depth)
-    for name, width, depth in (("resnet", 16, 5), ("resnet", 8, 1), ("mobilenetv2", 16, 2))
-)
+BASES = (base_source("resnet", width=16, depth=5), base_source("resnet", width=8, depth=1))
 MAX_CHAIN = 6
 FREE = Limits()
 
