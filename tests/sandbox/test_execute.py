@@ -196,13 +196,6 @@ ACCEPTED = {
         write(init="self.a = nn.Linear(8, 8); self.b = nn.Linear(8, 8); self.b.weight = self.a.weight"),
         PARAMS + 80,
     ),
-    "a layer that is not always used": (
-        write(
-            init="self.more = nn.Linear(8, 8)",
-            forward="h = h + (self.more(h) if self.training else 0 * self.more(h))",
-        ),
-        PARAMS + 72,
-    ),
     "complex weights": (
         write(
             init="self.filter = nn.Parameter(torch.ones(8, 5, dtype=torch.cfloat))",
@@ -317,9 +310,10 @@ def test_work_of_a_thread_that_began_before_is_refused():
     assert "operators are not seen" in report.reason
 
 
-def test_the_largest_of_a_batch_is_no_scale():
-    scaled = check(write(forward="h = (h - h.min()) / (h.max() - h.min())"))
-    assert scaled.deviation > 1e-3
+@pytest.mark.parametrize("forward", ["h = h * x.max()", "h = h / x.abs().max()"])
+def test_the_largest_of_a_batch_is_no_scale(forward):
+    for seed in range(4):  # with companions like the samples, it lay among the samples for two of these
+        assert check(write(forward=forward), seed=seed).deviation > 1e-3
     assert check(write(forward="h = h / (1 + h.amax(1, keepdim=True))")).deviation < 1e-4
 
 

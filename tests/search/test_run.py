@@ -149,8 +149,7 @@ def finished(tmp_path):
 
 
 def test_a_finished_run_is_left_as_it_is(finished):
-    folder, config = finished
-    (folder / "config.yaml").write_text(dump_config(config))
+    folder, _ = finished
     before = content(folder)
     assert resume_search(folder).id == 0
     assert {path.name for path in content(folder)} - {path.name for path in before} <= {"lock"}

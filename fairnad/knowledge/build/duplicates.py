@@ -80,14 +80,10 @@ def _contrasts(text: str) -> set[str]:
     return {word[:3] for word in plain(text).split() if _CONTRASTS.fullmatch(word)}
 
 
-def _order(text: str) -> list[str]:
-    words = _WORD.findall(text.lower())
-    return [word[:6] for word in words if not _EMPTY_WORDS.fullmatch(word)] or words
-
-
 def _stems(text: str) -> frozenset[str]:
     """Return the telling words of `text`, cut so that the forms of a word are one."""
-    return frozenset(_order(text))
+    words = _WORD.findall(text.lower())
+    return frozenset(word[:6] for word in words if not _EMPTY_WORDS.fullmatch(word)) or frozenset(words)
 
 
 def _keys(stems: frozenset[str]) -> Iterator[tuple[int, bytes]]:

@@ -66,7 +66,9 @@ _STEP_BATCHES = (4, 16)
 _SMALLEST_BATCH = 2
 """... and where those do not fit into the memory."""
 _MOST_OBSERVATIONS = 8
+"""Of a network whose training may skip work by chance."""
 _CONTRASTS = (2.0, 0.25, 2.0)
+"""Of the images that samples are put beside, as multiples of their own."""
 
 
 @contextmanager
